@@ -1,0 +1,19 @@
+//! Words of the Kubernetes API machinery, shared by every crate above.
+//!
+//! Values, names, group-version-kinds, quantities, selectors, time, identities and problems
+//! (the errors a client sees). No IO, no clock, no knowledge of any kind.
+
+mod gvk;
+mod identity;
+mod problem;
+mod time;
+
+pub use gvk::{Gvk, Gvr, Resource};
+pub use identity::Identity;
+pub use problem::{Cause, Details, Fault, FaultRule, Problem, Reason};
+pub use time::Time;
+
+/// A JSON value. Maps keep their keys sorted, so serialising a value is canonical.
+pub type Value = serde_json::Value;
+/// A JSON object.
+pub type Map = serde_json::Map<String, Value>;
