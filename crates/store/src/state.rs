@@ -31,7 +31,7 @@ impl State {
         namespace: &str,
         name: &str,
         one_namespace: bool,
-    ) -> impl Iterator<Item = &'a Arc<Object>> + 'a {
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         let from = Key::new(resource, namespace, name);
         let (resource, namespace) = (from.resource.clone(), from.namespace.clone());
         self.objects
@@ -45,7 +45,7 @@ impl State {
     pub(crate) fn indexed<'a>(
         &'a self,
         index: Box<str>,
-    ) -> impl Iterator<Item = &'a Arc<Object>> + 'a {
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         let from = (index.clone(), Key::new(&Resource::new("", ""), "", ""));
         self.index
             .range(from..)

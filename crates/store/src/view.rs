@@ -25,7 +25,7 @@ impl View {
         &'a self,
         resource: &Resource,
         namespace: Option<&str>,
-    ) -> impl Iterator<Item = &'a Arc<Object>> + 'a {
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         self.state.range(resource, namespace.unwrap_or(""), "", namespace.is_some())
     }
 
@@ -35,7 +35,7 @@ impl View {
         resource: &Resource,
         namespace: Option<&str>,
         after: (&str, &str),
-    ) -> impl Iterator<Item = &'a Arc<Object>> + 'a {
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         let (ns, name) = (after.0.to_string(), after.1.to_string());
         self.state
             .range(resource, after.0, after.1, namespace.is_some())
@@ -43,7 +43,7 @@ impl View {
     }
 
     /// Objects with an owner reference to `uid`, in key order.
-    pub fn owned<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<Object>> + 'a {
+    pub fn owned<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         self.state.indexed(crate::state::owner_index(uid))
     }
 
@@ -53,7 +53,7 @@ impl View {
         resource: &Resource,
         name: &str,
         value: &str,
-    ) -> impl Iterator<Item = &'a Arc<Object>> + 'a {
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         self.state.indexed(crate::state::field_index(resource, name, value))
     }
 }
