@@ -38,7 +38,9 @@ pub enum PatchKind {
     Merge,
     Strategic,
     /// Server-side apply; `force` takes fields over from other managers.
-    Apply { force: bool },
+    Apply {
+        force: bool,
+    },
 }
 
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,30 @@
 //! The kind-blind API pipeline. Pure: it reads a [`store::View`] and answers with what to reply, to write
-//! or to watch; faces and loops carry it out.
+//! or to watch; faces and loops carry it out. It does no IO and knows no kind by name.
+//!
+//! ```text
+//! loop {
+//!     match api.plan(&request, &store.view()) {
+//!         Outcome::Commit(mut pending) => {
+//!             let txn = std::mem::take(&mut pending.txn);
+//!             api.settle(pending, store.commit(txn))  }
+//!         ...
+//!     }
+//! }
+//! ```
 
 mod call;
+mod encode;
+mod outcome;
+mod reply;
+mod request;
+mod server;
+mod watch;
+mod write;
 
 pub use call::{Call, DeleteOptions, Options, Patch, PatchKind, Propagation, Verb};
+pub use kinds::{AllowAll, Attributes, Authorizer, Decision, NoTokens, Tokens};
+pub use outcome::{CallNext, CallOutcome, ConnectPlan, Next, Outcome, Pending, PendingCall};
+pub use reply::{Chunk, Reply, Rope};
+pub use request::{Env, Method, Request};
+pub use server::Api;
+pub use watch::WatchPlan;
