@@ -1,0 +1,22 @@
+//! What kinds look like: the schemas of every built-in kind and of CustomResourceDefinitions, and what
+//! can be driven by them: decoding, normalising, pruning, defaulting, validation, protobuf, OpenAPI.
+//!
+//! No kind is named here; the facts come from a generated table. No IO, no clock.
+
+mod crd;
+mod decode;
+mod facts;
+mod graph;
+mod proto;
+mod rules;
+mod shape;
+mod validate;
+
+pub use crd::compile;
+pub use decode::{DecodeError, Decoded, Finding, decode_json, decode_yaml};
+pub use facts::{MessageId, kind, message, named};
+pub use graph::{Field, Inline, List, ListKind, Presence, Scalar, Shape, Str, Struct, Type};
+pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal};
+pub use rules::Rules;
+pub use shape::{apply_defaults, normalise, prune};
+pub use validate::validate;
