@@ -58,16 +58,20 @@ impl Read for View {
     }
 
     fn read_all<K: Kind>(&self, namespace: Option<&str>) -> impl Iterator<Item = Arc<K>> {
-        self.list(&K::resource(), namespace).map(|object| parse(object))
+        let all: Vec<_> =
+            self.list(&K::resource(), namespace).map(|object| parse(object)).collect();
+        all.into_iter()
     }
 
     fn read_owned<K: Kind>(&self, uid: &str) -> impl Iterator<Item = Arc<K>> {
         let resource = K::resource();
-        self.owned(uid).filter(move |o| o.key.resource == resource).map(|object| parse(object))
+        let mine = self.owned(uid).filter(|o| o.key.resource == resource);
+        mine.map(|object| parse(object)).collect::<Vec<_>>().into_iter()
     }
 
     fn read_by_field<K: Kind>(&self, field: &str, value: &str) -> impl Iterator<Item = Arc<K>> {
-        self.by_field(&K::resource(), field, value).map(|object| parse(object))
+        let found = self.by_field(&K::resource(), field, value).map(|object| parse(object));
+        found.collect::<Vec<_>>().into_iter()
     }
 }
 

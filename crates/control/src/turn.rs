@@ -1,0 +1,278 @@
+//! One turn after another, in the thread of whoever drives it.
+
+use crate::due::{Due, RowId};
+use crate::flight::{self, Answer, Flight, Landed, Tower};
+use crate::notes;
+use api::{Api, Call};
+use controllers::{Plan, Row, Wake};
+use meta::{Identity, Problem, Resource, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use store::{Change, Key, Object, Store, View};
+
+/// Fresh random bytes for uids and generated names; seeded in the simulator.
+pub type Entropy = Box<dyn FnMut() -> [u8; 32] + Send>;
+
+/// The loop's state. All of it may be dropped at any instant: a new turn relists and carries on.
+pub struct Turn {
+    api: Arc<Api>,
+    store: Store,
+    rows: Vec<RowState>,
+    /// Which rows care for a resource.
+    wakes: BTreeMap<Resource, Vec<(RowId, &'static Wake)>>,
+    /// Everything up to this revision has been turned into due keys.
+    seen: u64,
+    due: Due,
+    flights: BTreeMap<(RowId, Key), Flight>,
+    /// Keys that became due while in flight.
+    again: BTreeSet<(RowId, Key)>,
+    tower: Tower,
+    entropy: Entropy,
+}
+
+struct RowState {
+    row: &'static Row,
+    identity: Identity,
+}
+
+/// Keys planned per turn before changes and answers are looked at again.
+const PLANS_PER_TURN: usize = 256;
+
+impl Turn {
+    pub fn new(
+        api: Arc<Api>,
+        store: Store,
+        table: &'static [&'static Row],
+        entropy: Entropy,
+    ) -> Self {
+        let mut wakes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, row) in table.iter().enumerate() {
+            for wake in row.wakes {
+                wakes.entry(wake.resource()).or_default().push((id, wake));
+            }
+        }
+        let rows =
+            table.iter().map(|row| RowState { row, identity: Identity::controller(row.name) });
+        let mut turn = Self {
+            api,
+            store,
+            rows: rows.collect(),
+            wakes,
+            seen: 0,
+            due: Due::new(table.len()),
+            flights: BTreeMap::new(),
+            again: BTreeSet::new(),
+            tower: Tower::new(),
+            entropy,
+        };
+        turn.relist();
+        turn
+    }
+
+    /// Answers and changes wake the calling thread from now on.
+    pub(crate) fn drive_here(&self) {
+        self.tower.drive_here();
+    }
+
+    /// Everything up to this revision has been looked at.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Nothing is due, in flight or unseen; only a change or a timer can make work.
+    pub fn is_quiet(&self) -> bool {
+        !self.due.is_ready() && self.tower.is_idle() && self.store.view().revision() == self.seen
+    }
+
+    /// When the next timer rings.
+    pub fn next_timer(&self) -> Option<Time> {
+        self.due.next_timer()
+    }
+
+    /// Takes in answers and changes, then plans what is due. Returns whether it did anything.
+    pub fn turn(&mut self, now: Time) -> bool {
+        let mut busy = false;
+        while let Some(landed) = self.tower.take_landed() {
+            self.land(landed, now);
+            busy = true;
+        }
+        busy |= self.intake();
+        self.due.ring(now);
+        for _ in 0..PLANS_PER_TURN {
+            let Some((row, key)) = self.due.pop() else { break };
+            self.plan(row, key, now);
+            busy = true;
+        }
+        busy
+    }
+
+    // === intake ===
+
+    fn intake(&mut self) -> bool {
+        match self.store.changes(self.seen) {
+            Ok(changes) if changes.is_empty() => false,
+            Ok(changes) => {
+                let view = self.store.view();
+                for change in changes.iter() {
+                    self.wake(&view, change);
+                }
+                self.seen = changes.up_to();
+                true
+            }
+            Err(_) => {
+                self.relist();
+                true
+            }
+        }
+    }
+
+    /// As if everything had just been created: after a start, or when the history is gone.
+    fn relist(&mut self) {
+        let view = self.store.view();
+        self.seen = view.revision();
+        let watched: Vec<Resource> = self.wakes.keys().cloned().collect();
+        for resource in watched {
+            for object in view.list(&resource, None) {
+                self.wake(&view, &appeared(object));
+            }
+        }
+    }
+
+    fn wake(&mut self, view: &View, change: &Change) {
+        let Some(wakes) = self.wakes.get(&change.after.key.resource) else { return };
+        let due: Vec<_> = wakes
+            .iter()
+            .flat_map(|(row, wake)| {
+                (wake.keys)(view, change).into_iter().map(move |key| (*row, key))
+            })
+            .collect();
+        for (row, key) in due {
+            self.make_due(row, key);
+        }
+    }
+
+    fn make_due(&mut self, row: RowId, key: Key) {
+        if self.flights.contains_key(&(row, key.clone())) {
+            self.again.insert((row, key));
+        } else {
+            self.due.add(row, key);
+        }
+    }
+
+    // === plan and apply ===
+
+    fn plan(&mut self, id: RowId, key: Key, now: Time) {
+        self.due.cancel(id, &key);
+        let view = self.store.view();
+        let row = self.rows[id].row;
+        let planned = catch_unwind(AssertUnwindSafe(|| (row.plan)(&view, &key, now)));
+        match planned {
+            Ok(plan) => self.apply(id, key, plan, Flight::default(), now),
+            Err(_) => {
+                tracing::error!(controller = row.name, ?key, "plan panicked; backing off");
+                self.due.back_off(id, key, now);
+            }
+        }
+    }
+
+    fn apply(&mut self, id: RowId, key: Key, plan: Plan, mut flight: Flight, now: Time) {
+        if let Some(at) = plan.wake {
+            self.due.add_at(id, key.clone(), at);
+        }
+        for note in &plan.notes {
+            let call = notes::call(note, self.rows[id].row.name, &self.store.view(), now);
+            // An event that cannot be written must not fail the plan it tells about.
+            let _ = self.submit(id, &key, call, now, false);
+        }
+        for call in plan.calls {
+            match self.submit(id, &key, call.clone(), now, true) {
+                Answer::Submitted => flight.open += 1,
+                Answer::Done(Ok(())) => {}
+                Answer::Done(Err(problem)) => flight.refused.push((call, problem)),
+            }
+        }
+        if flight.open > 0 {
+            self.flights.insert((id, key), flight);
+        } else {
+            self.finish(id, key, flight, now);
+        }
+    }
+
+    fn submit(&mut self, id: RowId, key: &Key, call: Call, now: Time, counted: bool) -> Answer {
+        let entropy = (self.entropy)();
+        let state = &self.rows[id];
+        let env = flight::env(&state.identity, state.row.name, now, entropy);
+        let row = if counted { id } else { NOTE };
+        self.tower.submit((&self.api, &self.store), (row, key), call, &env)
+    }
+
+    fn land(&mut self, landed: Landed, now: Time) {
+        let Some(ticket) = self.tower.take_ticket(landed.ticket) else { return };
+        let Some(result) = flight::settle(&self.api, ticket.pending, landed.result) else {
+            return self.retry(ticket.row, ticket.key, ticket.call, now);
+        };
+        if ticket.row != NOTE {
+            self.answered(ticket.row, ticket.key, ticket.call, result, now);
+        }
+    }
+
+    /// Somebody else wrote the object in between and the call does not mind.
+    fn retry(&mut self, row: RowId, key: Key, call: Call, now: Time) {
+        if row == NOTE {
+            return;
+        }
+        if let Answer::Done(result) = self.submit(row, &key, call.clone(), now, true) {
+            self.answered(row, key, call, result, now);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        row: RowId,
+        key: Key,
+        call: Call,
+        result: Result<(), Problem>,
+        now: Time,
+    ) {
+        let Some(mut flight) = self.flights.remove(&(row, key.clone())) else { return };
+        flight.open -= 1;
+        flight.refused.extend(result.err().map(|problem| (call, problem)));
+        if flight.open > 0 {
+            self.flights.insert((row, key), flight);
+        } else {
+            self.finish(row, key, flight, now);
+        }
+    }
+
+    /// Every call of a plan has been answered.
+    fn finish(&mut self, id: RowId, key: Key, flight: Flight, now: Time) {
+        if flight.refused.is_empty() {
+            if !flight.answering {
+                self.due.succeeded(id, &key);
+            }
+        } else {
+            let answer = self.rows[id].row.refused.filter(|_| !flight.answering);
+            self.due.back_off(id, key.clone(), now);
+            if let Some(refused) = answer {
+                let plan = refused(&self.store.view(), &key, &flight.refused, now);
+                let answering = Flight { answering: true, ..Flight::default() };
+                let plan = Plan { wake: None, ..plan };
+                return self.apply(id, key, plan, answering, now);
+            }
+            for (call, problem) in &flight.refused {
+                tracing::debug!(controller = self.rows[id].row.name, ?key, call = ?call.verb, %problem, "refused");
+            }
+        }
+        if self.again.remove(&(id, key.clone())) {
+            self.due.add(id, key);
+        }
+    }
+}
+
+/// The row of calls nobody waits for: events.
+const NOTE: RowId = RowId::MAX;
+
+fn appeared(object: &Arc<Object>) -> Change {
+    Change { revision: object.revision, before: None, after: object.clone(), deletion: false }
+}
