@@ -1,0 +1,1 @@
+//! Compiled rules answer as upstream does.
