@@ -1,6 +1,11 @@
 //! The project's own build tool, `cargo xtask <command>`. One file per command, one row per command.
 
+mod check;
 mod codegen;
+mod setup;
+mod sizes;
+mod source;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -11,11 +16,30 @@ struct Command {
     run: fn(&[String]) -> Result<(), String>,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "codegen",
-    help: "write the table of schema facts (--check: fail when it is stale)",
-    run: codegen::run,
-}];
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "check",
+        help: "format, lints, structure rules and fast tests",
+        run: check::check,
+    },
+    Command {
+        name: "test",
+        help: "everything; installs what the tests drive first",
+        run: check::test,
+    },
+    Command {
+        name: "setup",
+        help: "install the clients and peers that the tests drive",
+        run: setup::run,
+    },
+    Command { name: "tidy", help: "the structure rules of ARCHITECTURE.md", run: tidy::run },
+    Command { name: "sizes", help: "how big files and functions are, by crate", run: sizes::run },
+    Command {
+        name: "codegen",
+        help: "write the table of schema facts (--check: fail when it is stale)",
+        run: codegen::run,
+    },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
