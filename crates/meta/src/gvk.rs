@@ -58,7 +58,11 @@ impl Gvr {
 
 impl Resource {
     pub fn new(group: &str, plural: &str) -> Self {
-        if group.is_empty() { Self(plural.into()) } else { Self(format!("{plural}.{group}").into()) }
+        if group.is_empty() {
+            Self(plural.into())
+        } else {
+            Self(format!("{plural}.{group}").into())
+        }
     }
 
     /// `pods`, `deployments.apps`.

@@ -5,12 +5,15 @@
 
 mod gvk;
 mod identity;
+pub mod names;
 mod problem;
+mod selector;
 mod time;
 
 pub use gvk::{Gvk, Gvr, Resource};
 pub use identity::Identity;
 pub use problem::{Cause, Details, Fault, FaultRule, Problem, Reason};
+pub use selector::{FieldSelector, FieldTerm, LabelRule, LabelSelector, Requirement};
 pub use time::Time;
 
 /// A JSON value. Maps keep their keys sorted, so serialising a value is canonical.

@@ -173,7 +173,11 @@ impl Fault {
         Self::new(FaultRule::Required, path, None, detail)
     }
 
-    pub fn invalid(path: impl Into<String>, value: impl Into<Value>, why: impl Into<String>) -> Self {
+    pub fn invalid(
+        path: impl Into<String>,
+        value: impl Into<Value>,
+        why: impl Into<String>,
+    ) -> Self {
         Self::new(FaultRule::Invalid, path, Some(value.into()), why)
     }
 
@@ -303,13 +307,15 @@ impl Problem {
             message: f.body(),
             field: f.path.clone(),
         });
-        Self::new(Reason::Invalid, format!("{qualified} {name:?} is invalid: {list}")).with(Details {
-            name: name.into(),
-            group: group.into(),
-            kind: kind.into(),
-            causes: causes.collect(),
-            ..Details::default()
-        })
+        Self::new(Reason::Invalid, format!("{qualified} {name:?} is invalid: {list}")).with(
+            Details {
+                name: name.into(),
+                group: group.into(),
+                kind: kind.into(),
+                causes: causes.collect(),
+                ..Details::default()
+            },
+        )
     }
 
     fn named(reason: Reason, resource: &Resource, name: &str, message: String) -> Self {
