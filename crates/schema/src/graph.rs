@@ -60,6 +60,12 @@ pub enum Scalar {
     Raw,
     /// `metav1.FieldsV1`: an object, kept as it is.
     FieldsV1,
+    /// apiextensions' `JSONSchemaPropsOrArray`: a schema or a list of them.
+    SchemaOrArray,
+    /// apiextensions' `JSONSchemaPropsOrBool`.
+    SchemaOrBool,
+    /// apiextensions' `JSONSchemaPropsOrStringArray`.
+    SchemaOrStrings,
 }
 
 /// A list with the type of its items and how it merges.
@@ -67,6 +73,8 @@ pub enum Scalar {
 pub struct List {
     pub item: Type,
     pub kind: ListKind,
+    /// On the protobuf wire the list is a message with one repeated field 1 (`ExtraValue`, `Verbs`).
+    pub boxed: bool,
 }
 
 /// `x-kubernetes-list-type`; lists without one are atomic.
@@ -97,8 +105,6 @@ pub struct Struct {
     pub preserve_unknown: bool,
     /// `x-kubernetes-embedded-resource`.
     pub embedded: bool,
-    /// One-member messages that are a bare list, map or value in JSON (`ExtraValue`, `Verbs`).
-    pub transparent: bool,
 }
 
 /// An embedded Go struct: protobuf field `number` holds `message`, JSON shows its fields in place.
@@ -210,6 +216,10 @@ impl Type {
             Shape::Message(id) => self.atomic || facts::message_is_atomic(*id),
             Shape::Object(_) | Shape::Map(_) => self.atomic,
         }
+    }
+
+    pub(crate) fn list(item: Type, kind: ListKind) -> Self {
+        Self::new(Shape::List(Box::new(List { item, kind, boxed: false })))
     }
 
     /// Whether unknown properties below this node are kept.

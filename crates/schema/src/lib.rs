@@ -14,7 +14,7 @@ mod validate;
 
 pub use crd::compile;
 pub use decode::{DecodeError, Decoded, Finding, decode_json, decode_yaml};
-pub use facts::{MessageId, kind, message, named};
+pub use facts::{MessageId, group_version, kind, message, messages, named};
 pub use graph::{Field, Inline, List, ListKind, Presence, Scalar, Shape, Str, Struct, Type};
 pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal};
 pub use rules::Rules;

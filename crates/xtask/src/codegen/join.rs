@@ -75,6 +75,14 @@ fn definition_prefix(package: &str) -> String {
         .replace("kube_aggregator", "kube-aggregator")
 }
 
+/// `ref(AzureSharedBlobDisk)` names a constant; its text is the enum value its name contains.
+fn literal(default: &str, line: &str) -> String {
+    let Some(constant) = default.strip_prefix("ref(") else { return default.to_string() };
+    let values = line.rsplit_once(" v=").map_or("", |(_, values)| values).split('|');
+    let value = values.filter(|v| constant.contains(v)).max_by_key(|v| v.len());
+    format!("{:?}", value.unwrap_or_default())
+}
+
 impl Joiner<'_> {
     fn package(&self, out: &mut String, name: &str, package: &Package) -> Result<(), String> {
         let fixed = GROUPS.iter().find(|(p, _)| *p == name).map(|(_, group)| *group);
@@ -149,10 +157,10 @@ impl Joiner<'_> {
                 return Ok(()); // twice embedded: checked by the inner message itself
             }
         }
-        let missing = definition.properties.iter().find(|property| {
-            !known.contains(&property.as_str())
-                && !(go.kind && ["apiVersion", "kind"].contains(&property.as_str()))
-        });
+        if go.kind {
+            known.extend(["apiVersion", "kind"]);
+        }
+        let missing = definition.properties.iter().find(|name| !known.contains(&name.as_str()));
         missing.map_or(Ok(()), |property| Err(format!("{package} {} lacks {property}", go.name)))
     }
 
@@ -185,7 +193,7 @@ impl Joiner<'_> {
         self.merging(&mut line, field)?;
         self.values(&mut line, package, declared);
         if let Some(default) = marker(&field.markers, "+default") {
-            let _ = write!(line, " d={default}");
+            let _ = write!(line, " d={}", literal(default, &line));
         }
         Ok(line)
     }
