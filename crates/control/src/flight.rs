@@ -2,7 +2,7 @@
 
 use crate::due::RowId;
 use api::{Api, Call, CallNext, CallOutcome, Env, PendingCall};
-use meta::{Identity, Problem, Time};
+use meta::{Identity, Problem, Time, Value};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,8 @@ pub(crate) struct Tower {
 }
 
 pub(crate) struct Ticket {
-    pub row: RowId,
+    /// `None`: nobody waits for the answer.
+    pub row: Option<RowId>,
     pub key: Key,
     pub call: Call,
     pub pending: PendingCall,
@@ -44,7 +45,7 @@ pub(crate) struct Ticket {
 
 /// What became of a call.
 pub(crate) enum Answer {
-    Done(Result<(), Problem>),
+    Done(Result<Value, Problem>),
     /// In the air under a ticket.
     Submitted,
 }
@@ -76,12 +77,12 @@ impl Tower {
     pub fn submit(
         &mut self,
         (api, store): (&Api, &Store),
-        (row, key): (RowId, &Key),
+        (row, key): (Option<RowId>, &Key),
         call: Call,
         env: &Env<'_>,
     ) -> Answer {
         match api.call(&call, env, &store.view()) {
-            CallOutcome::Done(result) => Answer::Done(result.map(drop)),
+            CallOutcome::Done(result) => Answer::Done(result),
             CallOutcome::Commit(mut pending) => {
                 let txn = std::mem::take(&mut pending.txn);
                 self.next += 1;
@@ -113,9 +114,9 @@ pub(crate) fn settle(
     api: &Api,
     pending: PendingCall,
     result: Result<Receipt, Reject>,
-) -> Option<Result<(), Problem>> {
+) -> Option<Result<Value, Problem>> {
     match api.settle_call(pending, result) {
-        CallNext::Done(result) => Some(result.map(drop)),
+        CallNext::Done(result) => Some(result),
         CallNext::Retry => None,
     }
 }

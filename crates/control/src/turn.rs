@@ -4,8 +4,8 @@ use crate::due::{Due, RowId};
 use crate::flight::{self, Answer, Flight, Landed, Tower};
 use crate::notes;
 use api::{Api, Call};
-use controllers::{Plan, Row, Wake};
-use meta::{Identity, Problem, Resource, Time};
+use controllers::{Note, Plan, Row, Wake};
+use meta::{Identity, Problem, Resource, Time, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -181,14 +181,12 @@ impl Turn {
             self.due.add_at(id, key.clone(), at);
         }
         for note in &plan.notes {
-            let call = notes::call(note, self.rows[id].row.name, &self.store.view(), now);
-            // An event that cannot be written must not fail the plan it tells about.
-            let _ = self.submit(id, &key, call, now, false);
+            self.tell(id, &key, note, now);
         }
         for call in plan.calls {
-            match self.submit(id, &key, call.clone(), now, true) {
+            match self.submit(id, &key, call.clone(), now) {
                 Answer::Submitted => flight.open += 1,
-                Answer::Done(Ok(())) => {}
+                Answer::Done(Ok(made)) => self.tell_made(id, &key, &call, &made, now),
                 Answer::Done(Err(problem)) => flight.refused.push((call, problem)),
             }
         }
@@ -199,31 +197,41 @@ impl Turn {
         }
     }
 
-    fn submit(&mut self, id: RowId, key: &Key, call: Call, now: Time, counted: bool) -> Answer {
+    fn submit(&mut self, id: RowId, key: &Key, call: Call, now: Time) -> Answer {
         let entropy = (self.entropy)();
         let state = &self.rows[id];
         let env = flight::env(&state.identity, state.row.name, now, entropy);
-        let row = if counted { id } else { NOTE };
-        self.tower.submit((&self.api, &self.store), (row, key), call, &env)
+        self.tower.submit((&self.api, &self.store), (Some(id), key), call, &env)
+    }
+
+    /// Writes an event. One that cannot be written must not fail the plan it tells about.
+    fn tell(&mut self, id: RowId, key: &Key, note: &Note, now: Time) {
+        let entropy = (self.entropy)();
+        let state = &self.rows[id];
+        let call = notes::call(note, state.row.name, &self.store.view(), now);
+        let env = flight::env(&state.identity, state.row.name, now, entropy);
+        let _ = self.tower.submit((&self.api, &self.store), (None, key), call, &env);
+    }
+
+    fn tell_made(&mut self, id: RowId, key: &Key, call: &Call, made: &Value, now: Time) {
+        let Some(made_note) = self.rows[id].row.made else { return };
+        if let Some(note) = made_note(&self.store.view(), key, call, made) {
+            self.tell(id, key, &note, now);
+        }
     }
 
     fn land(&mut self, landed: Landed, now: Time) {
         let Some(ticket) = self.tower.take_ticket(landed.ticket) else { return };
-        let Some(result) = flight::settle(&self.api, ticket.pending, landed.result) else {
-            return self.retry(ticket.row, ticket.key, ticket.call, now);
+        let settled = flight::settle(&self.api, ticket.pending, landed.result);
+        // Nobody waits for events.
+        let Some(row) = ticket.row else { return };
+        let answer = match settled {
+            Some(result) => Answer::Done(result),
+            // Somebody else wrote the object in between and the call does not mind.
+            None => self.submit(row, &ticket.key, ticket.call.clone(), now),
         };
-        if ticket.row != NOTE {
-            self.answered(ticket.row, ticket.key, ticket.call, result, now);
-        }
-    }
-
-    /// Somebody else wrote the object in between and the call does not mind.
-    fn retry(&mut self, row: RowId, key: Key, call: Call, now: Time) {
-        if row == NOTE {
-            return;
-        }
-        if let Answer::Done(result) = self.submit(row, &key, call.clone(), now, true) {
-            self.answered(row, key, call, result, now);
+        if let Answer::Done(result) = answer {
+            self.answered(row, ticket.key, ticket.call, result, now);
         }
     }
 
@@ -232,12 +240,15 @@ impl Turn {
         row: RowId,
         key: Key,
         call: Call,
-        result: Result<(), Problem>,
+        result: Result<Value, Problem>,
         now: Time,
     ) {
         let Some(mut flight) = self.flights.remove(&(row, key.clone())) else { return };
         flight.open -= 1;
-        flight.refused.extend(result.err().map(|problem| (call, problem)));
+        match result {
+            Ok(made) => self.tell_made(row, &key, &call, &made, now),
+            Err(problem) => flight.refused.push((call, problem)),
+        }
         if flight.open > 0 {
             self.flights.insert((row, key), flight);
         } else {
@@ -269,9 +280,6 @@ impl Turn {
         }
     }
 }
-
-/// The row of calls nobody waits for: events.
-const NOTE: RowId = RowId::MAX;
 
 fn appeared(object: &Arc<Object>) -> Change {
     Change { revision: object.revision, before: None, after: object.clone(), deletion: false }

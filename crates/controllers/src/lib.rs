@@ -5,7 +5,10 @@
 //! are no expectations, resyncs or informer caches here. No IO, no clock, no randomness.
 
 mod plan;
+mod pods;
+mod replicaset;
 mod table;
+mod wakes;
 
 pub use plan::{Note, Plan, Row, Wake, Warning};
 pub use table::TABLE;

@@ -15,6 +15,8 @@ pub struct Row {
     /// What to do about writes of a plan that were refused (quota, admission), e.g. report a condition.
     /// The key is planned again with back-off in any case.
     pub refused: Option<fn(&View, &Key, &[(Call, Problem)], Time) -> Plan>,
+    /// What to tell users about a call that succeeded, given the object it left behind.
+    pub made: Option<fn(&View, &Key, &Call, &Value) -> Option<Note>>,
 }
 
 /// A change of a `resource` makes the keys that `keys` names due.
