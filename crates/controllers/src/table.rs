@@ -2,4 +2,4 @@
 
 use crate::plan::Row;
 
-pub static TABLE: &[&Row] = &[&crate::replicaset::ROW];
+pub static TABLE: &[&Row] = &[&crate::deployment::ROW, &crate::replicaset::ROW];

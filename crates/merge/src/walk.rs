@@ -200,7 +200,9 @@ fn combine_items(base: Option<&Value>, over: Option<&Value>, at: At<'_>) -> Valu
             (None, None) => break,
             (Some(l), Some(r)) if l == r => {
                 take(l);
-                (left.next(), right.next(), shared.next());
+                left.next();
+                right.next();
+                shared.next();
             }
             (Some(l), None) if over.by_step.contains_key(l) => drop(left.next()),
             (Some(l), Some(_))

@@ -89,3 +89,9 @@ pub fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
 pub fn time(at: &K8sTime) -> Time {
     Time(at.0.as_microsecond())
 }
+
+/// A [`Time`] as the API's, in whole seconds.
+pub fn api_time(at: Time) -> K8sTime {
+    let parsed = at.rfc3339().parse().expect("an RFC 3339 time parses");
+    K8sTime(parsed)
+}
