@@ -7,12 +7,14 @@ mod gvk;
 mod identity;
 pub mod names;
 mod problem;
+mod quantity;
 mod selector;
 mod time;
 
 pub use gvk::{Gvk, Gvr, Resource};
 pub use identity::Identity;
 pub use problem::{Cause, Details, Fault, FaultRule, Problem, Reason};
+pub use quantity::{Quantity, QuantityError, QuantityFormat};
 pub use selector::{FieldSelector, FieldTerm, LabelRule, LabelSelector, Requirement};
 pub use time::Time;
 
