@@ -1,1 +1,23 @@
+//! Networking hands of one machine: links and namespaces, the firewall, published ports, DNS.
+//!
+//! Everything goes to the kernel over netlink, nothing is shelled out. What shall be there is
+//! decided elsewhere (the crate `netplan`, the engine, the node loop); this crate makes it so and
+//! says what it found. It keeps no records: what an instance owns can be read off the kernel.
 
+mod error;
+mod instance;
+mod link;
+mod netlink;
+mod netns;
+mod nft;
+mod rtnl;
+pub mod sysctl;
+
+pub use error::Error;
+pub use instance::{Instance, Owned, OwnedKind};
+pub use link::{
+    AttachSpec, Attached, BridgeSpec, LinkStats, Mac, Neighbours, add_local_subnet, host_subnets,
+    loopback_up, remove_local_subnet, stats,
+};
+pub use netns::Netns;
+pub use nft::{Applied, Firewall, remove_tables};

@@ -11,9 +11,9 @@ mod stmt;
 mod tests;
 
 pub use diff::{Change, diff};
-pub use print::print;
+pub use print::{DYNAMIC_SIZE, print};
 pub use stmt::{
-    Field, Reject, Rule, Stmt, Target, Verdict, accept, dnat, drop, eq, goto, in_set, jump,
+    Equal, Field, Reject, Rule, Stmt, Target, Verdict, accept, dnat, drop, eq, goto, in_set, jump,
     mark_or, marked, masquerade, ne, reject, vmap,
 };
 

@@ -71,7 +71,7 @@ impl Display for NamedSet<'_> {
 }
 
 /// Capacity of a dynamic set: nft's own default.
-pub(super) const DYNAMIC_SIZE: u32 = 65535;
+pub const DYNAMIC_SIZE: u32 = 65535;
 
 fn elements(f: &mut Formatter<'_>, set: &Set) -> fmt::Result {
     let mut lead = "\t\telements = { ";

@@ -1,0 +1,283 @@
+//! Bridges and the attachment of containers to them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use crate::instance::{Instance, OwnedKind, delete_link};
+use crate::netlink::Netlink;
+use crate::netns::Netns;
+use crate::rtnl::{self, End, RouteKind, RouteSpec};
+use crate::{Error, sysctl};
+
+/// A hardware address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Docker's form for an address: `02:42` and the IPv4 address, or the end of the IPv6 one.
+    /// Unique on a network because the address is.
+    pub fn for_addr(addr: IpAddr) -> Mac {
+        let octets = rtnl::octets(addr);
+        let mut mac = [0x02, 0x42, 0, 0, 0, 0];
+        mac[2..].copy_from_slice(&octets[octets.len() - 4..]);
+        Mac(mac)
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mac, String> {
+        let bad = || format!("invalid MAC address {text:?}");
+        let parts: Result<Vec<u8>, _> =
+            text.split([':', '-']).map(|p| u8::from_str_radix(p, 16)).collect();
+        parts.map_err(|_| bad())?.try_into().map(Mac).map_err(|_| bad())
+    }
+}
+
+/// A bridge that shall exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeSpec {
+    /// Interface name: [`Instance::bridge_name`], or one that the user chose.
+    pub ifname: String,
+    /// Id of the network, to find the bridge again.
+    pub id: String,
+    /// The gateways with their prefix lengths, one for each family.
+    pub gateways: Vec<IpNet>,
+    /// The MTU of the default route when absent.
+    pub mtu: Option<u32>,
+}
+
+/// How a container gets onto a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachSpec {
+    /// Id of the endpoint, to find the veth again.
+    pub id: String,
+    /// Interface name of the bridge.
+    pub bridge: String,
+    /// Name inside the container, for example `eth0`.
+    pub ifname: String,
+    /// Addresses with the prefix lengths of their subnets.
+    pub addrs: Vec<IpNet>,
+    /// Default gateways, at most one for each family; none for internal networks and for
+    /// networks after the first.
+    pub gateways: Vec<IpAddr>,
+    /// [`Mac::for_addr`] of the first address when absent.
+    pub mac: Option<Mac>,
+    /// The bridge's when absent.
+    pub mtu: Option<u32>,
+    pub neighbours: Neighbours,
+}
+
+/// Whether containers on one bridge see each other (Docker's `enable_icc`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbours {
+    Reachable,
+    Isolated,
+}
+
+/// What an attachment became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// The host's end of the veth pair.
+    pub host_ifname: String,
+    /// Index of the link inside the container.
+    pub index: u32,
+    pub mac: Mac,
+    pub mtu: u32,
+}
+
+/// Counters of one link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkStats {
+    pub ifname: String,
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_errors: u64,
+    pub tx_errors: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+}
+
+impl Instance {
+    /// Makes a bridge, or brings an existing one into the wanted state. Gives its MTU.
+    pub fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<u32, Error> {
+        let mut nl = Netlink::route()?;
+        let mtu = match spec.mtu {
+            Some(mtu) => mtu,
+            None => default_mtu(&mut nl)?,
+        };
+        if rtnl::find_link(&mut nl, &spec.ifname)?.is_none() {
+            let mac = spec.gateways.first().map(|g| Mac::for_addr(g.addr())).unwrap_or_default();
+            nl.request(rtnl::bridge(&spec.ifname, mac, mtu))?;
+        }
+        let index = rtnl::link(&mut nl, &spec.ifname)?.index;
+        let alias = self.alias(OwnedKind::Bridge, &spec.id);
+        let mut requests = vec![rtnl::up_with_alias(&spec.ifname, &alias)];
+        requests.extend(spec.gateways.iter().map(|net| rtnl::address(index, *net)));
+        nl.requests(requests)?;
+        // Lets the host reach published ports on 127.0.0.1; the firewall guards the other way.
+        sysctl::set(&format!("net/ipv4/conf/{}/route_localnet", spec.ifname), "1")?;
+        Ok(mtu)
+    }
+
+    /// Deletes a bridge; one that is not there is fine.
+    pub fn remove_bridge(&self, ifname: &str) -> Result<(), Error> {
+        delete_link(&mut Netlink::route()?, ifname)
+    }
+
+    /// Gives a namespace an interface on a bridge, with addresses and default routes, and its
+    /// loopback. When it fails nothing is left behind.
+    pub fn attach(&self, netns: &Netns, spec: &AttachSpec) -> Result<Attached, Error> {
+        let mut host = Netlink::route()?;
+        let host_ifname = self.veth_name(&spec.id);
+        let result = self
+            .make_veth(&mut host, &host_ifname, netns, spec)
+            .and_then(|made| configure(netns, spec, made));
+        if result.is_err() {
+            let _ = delete_link(&mut host, &host_ifname);
+        }
+        result
+    }
+
+    fn make_veth(
+        &self,
+        nl: &mut Netlink,
+        host_ifname: &str,
+        netns: &Netns,
+        spec: &AttachSpec,
+    ) -> Result<Attached, Error> {
+        let bridge = rtnl::link(nl, &spec.bridge)?;
+        let mtu = spec.mtu.unwrap_or(bridge.mtu);
+        let mac = spec.mac.or_else(|| spec.addrs.first().map(|a| Mac::for_addr(a.addr())));
+        let near = End { name: host_ifname, mtu, mac: None };
+        let far = End { name: &spec.ifname, mtu, mac };
+        // A veth of this name is left over from a crash: the id is ours alone.
+        delete_link(nl, host_ifname)?;
+        nl.requests(vec![
+            rtnl::veth(&near, Some(bridge.index), &far, netns.as_fd()),
+            rtnl::no_link_local(host_ifname),
+            rtnl::up_with_alias(host_ifname, &self.alias(OwnedKind::Veth, &spec.id)),
+            rtnl::bridge_port(host_ifname, spec.neighbours == Neighbours::Isolated),
+        ])?;
+        let mac = mac.unwrap_or_default();
+        Ok(Attached { host_ifname: host_ifname.to_string(), index: 0, mac, mtu })
+    }
+
+    /// Takes an endpoint off its network; one that is gone (with its namespace) is fine.
+    pub fn detach(&self, endpoint_id: &str) -> Result<(), Error> {
+        delete_link(&mut Netlink::route()?, &self.veth_name(endpoint_id))
+    }
+}
+
+/// The part that happens inside the namespace.
+fn configure(netns: &Netns, spec: &AttachSpec, made: Attached) -> Result<Attached, Error> {
+    let mut nl = netns.run(Netlink::route)?;
+    let link = rtnl::link(&mut nl, &spec.ifname)?;
+    let mut requests = vec![rtnl::up("lo")];
+    if spec.addrs.iter().all(|a| a.addr().is_ipv4()) {
+        requests.push(rtnl::no_link_local(&spec.ifname));
+    }
+    requests.push(rtnl::up(&spec.ifname));
+    requests.extend(spec.addrs.iter().map(|net| rtnl::address(link.index, *net)));
+    for gateway in &spec.gateways {
+        requests.push(rtnl::add_route(&RouteSpec {
+            to: everywhere(*gateway),
+            via: Some(*gateway),
+            source: None,
+            index: link.index,
+            kind: RouteKind::Unicast,
+        }));
+    }
+    nl.requests(requests)?;
+    Ok(Attached { index: link.index, mac: link.mac, ..made })
+}
+
+fn everywhere(family: IpAddr) -> IpNet {
+    let any: IpAddr = match family {
+        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    IpNet::new(any, 0).expect("a prefix of no bits")
+}
+
+/// Brings the loopback of a namespace up (`--network none`).
+pub fn loopback_up(netns: &Netns) -> Result<(), Error> {
+    netns.run(|| Netlink::route()?.request(rtnl::up("lo")))
+}
+
+/// The subnets the host has routes to, to keep new networks away from them.
+pub fn host_subnets() -> Result<Vec<IpNet>, Error> {
+    Ok(rtnl::routes(&mut Netlink::route()?)?.into_iter().map(|r| r.to).collect())
+}
+
+/// The MTU of the link of the default route; 1500 when there is none.
+fn default_mtu(nl: &mut Netlink) -> Result<u32, Error> {
+    let routes = rtnl::routes(nl)?;
+    let index = routes.iter().find(|r| r.to.prefix_len() == 0).and_then(|r| r.index);
+    let links = rtnl::links(nl)?;
+    Ok(links.iter().find(|l| Some(l.index) == index).map_or(1500, |l| l.mtu))
+}
+
+/// Makes every address of `subnet` an address of this host: connections from the host leave
+/// with `source`, and what nobody serves is refused at once instead of leaving the host.
+pub fn add_local_subnet(subnet: IpNet, source: IpAddr) -> Result<(), Error> {
+    let mut nl = Netlink::route()?;
+    let index = rtnl::link(&mut nl, "lo")?.index;
+    let source = Some(source);
+    nl.requests(vec![
+        rtnl::up("lo"),
+        rtnl::add_route(&RouteSpec {
+            to: subnet,
+            via: None,
+            source,
+            index,
+            kind: RouteKind::Local,
+        }),
+    ])
+}
+
+/// Undoes [`add_local_subnet`]; a subnet that is not there is fine.
+pub fn remove_local_subnet(subnet: IpNet) -> Result<(), Error> {
+    let mut nl = Netlink::route()?;
+    let index = rtnl::link(&mut nl, "lo")?.index;
+    let spec = RouteSpec { to: subnet, via: None, source: None, index, kind: RouteKind::Local };
+    match nl.request(rtnl::delete_route(&spec)) {
+        Err(e) if e.errno() != Some(libc::ESRCH) => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Counters of the links of a namespace, without the loopback.
+pub fn stats(netns: &Netns) -> Result<Vec<LinkStats>, Error> {
+    let links = netns.run(|| rtnl::links(&mut Netlink::route()?))?;
+    Ok(links.into_iter().filter(|l| l.name != "lo").map(stats_of).collect())
+}
+
+fn stats_of(link: rtnl::LinkSeen) -> LinkStats {
+    let at = |i: usize| link.stats.get(i).copied().unwrap_or_default();
+    LinkStats {
+        rx_packets: at(0),
+        tx_packets: at(1),
+        rx_bytes: at(2),
+        tx_bytes: at(3),
+        rx_errors: at(4),
+        tx_errors: at(5),
+        rx_dropped: at(6),
+        tx_dropped: at(7),
+        ifname: link.name,
+    }
+}
