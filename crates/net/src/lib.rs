@@ -10,6 +10,7 @@ mod link;
 mod netlink;
 mod netns;
 mod nft;
+mod ports;
 mod rtnl;
 pub mod sysctl;
 
@@ -21,3 +22,4 @@ pub use link::{
 };
 pub use netns::Netns;
 pub use nft::{Applied, Firewall, remove_tables};
+pub use ports::{HostPorts, Reservation};

@@ -10,4 +10,5 @@ pub mod dns;
 mod golden;
 pub mod ipam;
 pub mod nft;
+pub mod ports;
 pub mod proxy;
