@@ -2,7 +2,7 @@
 
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ pub trait Disk: Clone + Send + 'static {
     /// Where this is, for error messages.
     fn place(&self, name: &str) -> String;
     fn names(&self) -> io::Result<Vec<String>>;
-    /// The file from its beginning.
-    fn read(&self, name: &str) -> io::Result<Box<dyn Read>>;
+    /// The file from an offset on.
+    fn read(&self, name: &str, offset: u64) -> io::Result<Box<dyn Read>>;
     /// A new empty file (replacing an old one) that only the owner may read.
     fn create(&self, name: &str) -> io::Result<Self::File>;
     /// An existing file, to be written to.
@@ -119,8 +119,10 @@ impl Disk for RealDisk {
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    fn read(&self, name: &str) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(File::open(self.dir.join(name))?))
+    fn read(&self, name: &str, offset: u64) -> io::Result<Box<dyn Read>> {
+        let mut file = File::open(self.dir.join(name))?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
     }
 
     fn create(&self, name: &str) -> io::Result<File> {

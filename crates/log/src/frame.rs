@@ -14,6 +14,8 @@ pub(crate) const HEADER: usize = 32;
 pub(crate) const FRAME: usize = 16;
 const MAGIC: &[u8; 8] = b"BOXSHIP\n";
 const FORMAT: u8 = 1;
+/// What a disk writes at once.
+pub(crate) const SECTOR: usize = 512;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +133,7 @@ pub(crate) enum Tail {
     Damaged,
 }
 
-/// Judges the bytes of a file from `at` on. A torn write leaves sectors unwritten, which are zeros (segments
+/// Judges what follows `at` in `file` (from some sector on). A torn write leaves sectors unwritten, which are zeros (segments
 /// are filled with zeros before they are written to), and nothing valid comes after it; everything else
 /// is damage to something that may have been acknowledged.
 pub(crate) fn judge(file: &[u8], at: usize) -> Tail {
@@ -161,7 +163,6 @@ fn valid(bytes: &[u8]) -> bool {
 }
 
 fn unwritten_sector(file: &[u8], from: usize, length: usize) -> bool {
-    const SECTOR: usize = 512;
     let to = from + length;
     let first = from.next_multiple_of(SECTOR);
     (first..to).step_by(SECTOR).any(|at| file[at..to.min(at + SECTOR)].iter().all(|b| *b == 0))

@@ -75,7 +75,7 @@ impl Keys {
             return Ok(keys);
         }
         let mut text = String::new();
-        disk.read(FILE)?.read_to_string(&mut text)?;
+        disk.read(FILE, 0)?.read_to_string(&mut text)?;
         Self::parse(&text).map_err(|cause| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: {cause}", disk.place(FILE)))
         })

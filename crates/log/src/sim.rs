@@ -244,10 +244,11 @@ impl Disk for SimDisk {
         Ok(self.lock().names.keys().cloned().collect())
     }
 
-    fn read(&self, name: &str) -> io::Result<Box<dyn Read>> {
+    fn read(&self, name: &str, offset: u64) -> io::Result<Box<dyn Read>> {
         let state = self.lock();
         let inode = state.names.get(name).ok_or_else(|| missing(name))?;
-        Ok(Box::new(Cursor::new(state.inodes[*inode].seen.clone())))
+        let bytes = state.inodes[*inode].seen.get(offset as usize..).unwrap_or_default();
+        Ok(Box::new(Cursor::new(bytes.to_vec())))
     }
 
     fn create(&self, name: &str) -> io::Result<SimFile> {

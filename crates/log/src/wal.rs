@@ -1,7 +1,7 @@
 //! The log itself: the newest snapshot, the segments after it, and the change from old to new ones.
 
 use crate::disk::{Disk, Sink};
-use crate::frame::{self, Frames, Kind, Next, Tail, judge};
+use crate::frame::{self, Frames, Kind, Next, SECTOR, Tail, judge};
 use crate::keys::Keys;
 use crate::record::Codec;
 use crate::segment::{self, Segment};
@@ -119,7 +119,7 @@ impl<D: Disk> Wal<D> {
     ) -> Result<(), LogError> {
         let name = snapshot::name(revision);
         let place = self.disk.place(&name);
-        let file = self.disk.read(&name).map_err(|error| unreadable(&place, &error))?;
+        let file = self.disk.read(&name, 0).map_err(|error| unreadable(&place, &error))?;
         let (found, size) = snapshot::read(&place, BufReader::new(file), &self.codec, each)?;
         if found != revision {
             return Err(damage(&place, 0, "its name and its header disagree"));
@@ -140,7 +140,7 @@ impl<D: Disk> Wal<D> {
             let what = format!("records {} to {revision} are missing before it", self.last + 1);
             return Err(damage(&place, 0, &what));
         }
-        let file = self.disk.read(&name).map_err(|error| unreadable(&place, &error))?;
+        let file = self.disk.read(&name, 0).map_err(|error| unreadable(&place, &error))?;
         let mut file = BufReader::with_capacity(1 << 16, file);
         if snapshot::read_header(&place, &mut file, Kind::Segment)? != revision {
             return Err(damage(&place, 0, "its name and its header disagree"));
@@ -184,12 +184,12 @@ impl<D: Disk> Wal<D> {
     fn check_end(&self, revision: u64, at: u64, is_last: Position) -> Result<(), LogError> {
         let name = segment::name(revision);
         let place = self.disk.place(&name);
-        let mut bytes = Vec::new();
+        let (mut bytes, sector) = (Vec::new(), at - at % SECTOR as u64);
         self.disk
-            .read(&name)
+            .read(&name, sector)
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(|error| unreadable(&place, &error))?;
-        match (judge(&bytes, at as usize), is_last) {
+        match (judge(&bytes, (at - sector) as usize), is_last) {
             (Tail::Clean, _) | (Tail::Torn, Position::Last) => Ok(()),
             _ => Err(damage(&place, at, "a record is damaged")),
         }

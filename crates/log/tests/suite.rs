@@ -47,7 +47,7 @@ fn fill(store: &Store, count: usize) {
 
 fn bytes<D: Disk>(disk: &D, name: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    disk.read(name).unwrap().read_to_end(&mut out).unwrap();
+    disk.read(name, 0).unwrap().read_to_end(&mut out).unwrap();
     out
 }
 

@@ -41,6 +41,7 @@ impl Core {
         let last = log.replay(&mut |record| replay.record(&record))?;
         let (mut state, pool) = (replay.state, replay.pool);
         state.revision = last.max(state.revision);
+        state.reindex();
         let history = History::new(state.revision, options.history_bytes);
         Ok(Self { state, history, pool, log, heads: options.heads })
     }
@@ -125,11 +126,14 @@ impl Replay {
         self.state.revision = self.state.revision.max(record.revision);
         match (record.stored, before) {
             (Some(stored), before) => {
-                self.pool.key(&mut key);
+                match before {
+                    Some(before) => key = before.key.clone(),
+                    None => self.pool.key(&mut key),
+                }
                 let object = self.object(key, record, stored)?;
-                self.state.put(before.as_deref(), Arc::new(object));
+                self.state.file(Arc::new(object));
             }
-            (None, Some(before)) => self.state.remove(&before),
+            (None, Some(before)) => self.state.unfile(&before),
             (None, None) => {}
         }
         Ok(())

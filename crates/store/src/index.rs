@@ -32,6 +32,16 @@ impl equivalent::Equivalent<(u64, Key)> for Start {
 }
 
 impl Index {
+    pub fn of<'a>(heads: impl Iterator<Item = (&'a Key, &'a Head)>) -> Self {
+        let all = heads.flat_map(|(key, head)| {
+            terms(&key.resource, head).into_iter().map(move |term| (term, key))
+        });
+        let mut postings: Vec<(u64, &Key)> = all.collect();
+        // Heads come in key order, so a stable sort by term is the order of the index.
+        postings.sort_by_key(|(term, _)| *term);
+        Self { postings: postings.into_iter().map(|(term, key)| (term, key.clone())).collect() }
+    }
+
     /// Keys that may have the term, in order.
     pub fn candidates(&self, term: u64) -> impl Iterator<Item = &Key> {
         let from = self.postings.range(Start(term)..);

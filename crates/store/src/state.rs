@@ -200,6 +200,11 @@ impl State {
         if !same {
             self.index.refile(&after.key, before.map(|b| &*b.head), Some(&after.head));
         }
+        self.file(after);
+    }
+
+    /// As [`State::put`], but leaves the index to [`State::reindex`].
+    pub(crate) fn file(&mut self, after: Arc<Object>) {
         let name = Name { namespace: after.key.namespace.clone(), name: after.key.name.clone() };
         let revision = self.revision;
         let table = self.table(&after.key.resource);
@@ -209,10 +214,21 @@ impl State {
 
     pub(crate) fn remove(&mut self, before: &Object) {
         self.index.refile(&before.key, Some(&before.head), None);
+        self.unfile(before);
+    }
+
+    /// As [`State::remove`], but leaves the index to [`State::reindex`].
+    pub(crate) fn unfile(&mut self, before: &Object) {
         let revision = self.revision;
         let table = self.table(&before.key.resource);
         table.touched = revision;
         table.objects.remove(&Spot(&before.key.namespace, &before.key.name));
+    }
+
+    /// Builds the index of everything filed: at once is much faster than one by one.
+    pub(crate) fn reindex(&mut self) {
+        let objects = self.tables.values().flat_map(|table| table.objects.values());
+        self.index = Index::of(objects.map(|object| (&object.key, &*object.head)));
     }
 
     fn table(&mut self, resource: &Resource) -> &mut Table {
