@@ -3,6 +3,7 @@
 //! Values, names, group-version-kinds, quantities, selectors, time, identities and problems
 //! (the errors a client sees). No IO, no clock, no knowledge of any kind.
 
+mod duration;
 mod gvk;
 mod identity;
 pub mod names;
@@ -11,6 +12,7 @@ mod quantity;
 mod selector;
 mod time;
 
+pub use duration::GoDuration;
 pub use gvk::{Gvk, Gvr, Resource};
 pub use identity::Identity;
 pub use problem::{Cause, Details, Fault, FaultRule, Problem, Reason};

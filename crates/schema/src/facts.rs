@@ -152,6 +152,7 @@ impl Table {
             go_name: entry.name.into(),
             fields: if is_kind { type_meta() } else { Vec::new() },
             by_name: Vec::new(),
+            always: Vec::new(),
             inlines: Vec::new(),
             is_kind,
             preserve_unknown: false,

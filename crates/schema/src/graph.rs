@@ -35,7 +35,7 @@ pub enum Shape {
     List(Box<List>),
     /// An object with arbitrary keys and values of one type.
     Map(Box<Type>),
-    /// Anything goes (`runtime.RawExtension` has its own scalar; this is a CRD node without a type).
+    /// A CRD node without a type. Whether properties below are kept is [`Type::preserves_unknown`].
     Any,
 }
 
@@ -97,6 +97,8 @@ pub struct Struct {
     pub fields: Vec<Field>,
     /// Indices into `fields`, sorted by name.
     pub(crate) by_name: Vec<u16>,
+    /// Indices of the fields Go writes even when they are absent.
+    pub(crate) always: Vec<u16>,
     /// Go's embedded structs: nested messages on the protobuf wire, flat in JSON.
     pub inlines: Vec<Inline>,
     /// Carries `apiVersion` and `kind` (fields number 0: they are not in the protobuf message).
@@ -225,8 +227,8 @@ impl Type {
     /// Whether unknown properties below this node are kept.
     pub fn preserves_unknown(&self) -> bool {
         match &self.shape {
-            Shape::Any => true,
             Shape::Object(object) => object.preserve_unknown,
+            Shape::Scalar(Scalar::Raw | Scalar::FieldsV1) => true,
             _ => self.rules.as_ref().is_some_and(|rules| rules.preserve_unknown),
         }
     }
@@ -248,5 +250,8 @@ impl Struct {
         let mut order: Vec<u16> = (0..self.fields.len()).map(|i| i as u16).collect();
         order.sort_by(|&a, &b| self.fields[a as usize].name.cmp(&self.fields[b as usize].name));
         self.by_name = order;
+        let always = |f: &Field| matches!(f.presence, Presence::Always | Presence::AlwaysNull);
+        let listed = self.fields.iter().enumerate().filter(|(_, field)| always(field));
+        self.always = listed.map(|(i, _)| i as u16).collect();
     }
 }
