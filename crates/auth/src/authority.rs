@@ -21,7 +21,7 @@ struct Memo {
     /// The snapshot this was last found current for.
     revision: u64,
     /// Changes whenever one of the RBAC objects does.
-    stamp: (u64, u64),
+    stamp: [u64; 4],
     rbac: Arc<Rbac>,
 }
 

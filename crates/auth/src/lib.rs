@@ -20,6 +20,10 @@ mod rbac;
 mod review;
 mod service_account;
 mod static_token;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod token_request;
 
 pub use access::{Access, Decision, forbidden};

@@ -25,7 +25,7 @@ fn no_object_is_wanted_twice() {
 
 #[test]
 fn an_empty_cluster_wants_everything_in_upstreams_form() {
-    let view = store::View::default();
+    let view = crate::testing::view(&[]);
     let all = reconcile(&view);
     let admin = all.iter().find(|w| w.name == "cluster-admin").expect("cluster-admin");
     assert_eq!(

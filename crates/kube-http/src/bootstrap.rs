@@ -1,0 +1,95 @@
+//! What a cluster holds before its first client: the system namespaces and the RBAC policy.
+
+use crate::exchange::now;
+use api::{Api, Call, CallNext, CallOutcome, Env, PendingCall, Verb};
+use meta::{Gvr, Identity, Problem, Value};
+use serde_json::json;
+use store::{Key, Store};
+
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// Whoever races with us for an object gets out of the way within this many rounds.
+const ROUNDS: usize = 10;
+
+/// How many objects were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied(pub usize);
+
+/// Creates what is missing. All writes of a step are in flight together, so that they share few syncs.
+///
+/// # Errors
+/// The first object that could not be written, and why.
+pub async fn bootstrap(api: &Api, store: &Store) -> Result<Applied, Problem> {
+    let mut written = 0;
+    for _ in 0..ROUNDS {
+        let missing = namespaces(store);
+        let calls = if missing.is_empty() { policy(store) } else { missing };
+        if calls.is_empty() {
+            return Ok(Applied(written));
+        }
+        written += apply(api, store, &calls).await?;
+    }
+    Err(Problem::internal("the bootstrap policy does not settle: somebody else keeps changing it"))
+}
+
+fn namespaces(store: &Store) -> Vec<Call> {
+    let (view, gvr) = (store.view(), Gvr::new("", "v1", "namespaces"));
+    let missing =
+        NAMESPACES.iter().filter(|n| view.get(&Key::new(&gvr.resource(), "", n)).is_none());
+    missing
+        .map(|name| {
+            let value = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name },
+            });
+            Call::new(Verb::Create(value), gvr.clone(), "", "")
+        })
+        .collect()
+}
+
+fn policy(store: &Store) -> Vec<Call> {
+    let wanted = auth::reconcile(&store.view());
+    wanted
+        .into_iter()
+        .map(|w| match w.exists {
+            true => Call::new(Verb::Update(w.value), w.resource, &w.namespace, &w.name),
+            false => Call::new(Verb::Create(w.value), w.resource, &w.namespace, ""),
+        })
+        .collect()
+}
+
+/// Plans every call on one snapshot, hands all transactions over, then waits for all of them.
+async fn apply(api: &Api, store: &Store, calls: &[Call]) -> Result<usize, Problem> {
+    let identity = Identity {
+        name: "system:apiserver".into(),
+        groups: vec![auth::MASTERS.into()],
+        ..Identity::default()
+    };
+    let mut waiting: Vec<(PendingCall, store::Pending)> = Vec::new();
+    for call in calls {
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).map_err(Problem::internal)?;
+        let env = Env { identity: &identity, now: now(), entropy, user_agent: "boxship" };
+        match api.call(call, &env, &store.view()) {
+            CallOutcome::Done(result) => settled(call, result)?,
+            CallOutcome::Commit(mut pending) => {
+                let sent = store.request(std::mem::take(&mut pending.txn));
+                waiting.push((pending, sent));
+            }
+        }
+    }
+    let written = waiting.len();
+    for (pending, sent) in waiting {
+        match api.settle_call(pending, sent.await) {
+            CallNext::Done(result) => drop(result?),
+            // The next round plans it again.
+            CallNext::Retry => {}
+        }
+    }
+    Ok(written)
+}
+
+fn settled(call: &Call, result: Result<Value, Problem>) -> Result<(), Problem> {
+    result.map(drop).map_err(|mut problem| {
+        problem.message = format!("{}: {}", call.resource.resource(), problem.message);
+        problem
+    })
+}

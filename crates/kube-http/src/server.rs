@@ -1,0 +1,72 @@
+//! The server: what it is made of, how it starts and stops.
+
+use crate::config::Config;
+use crate::connect::Connect;
+use crate::gate::Gate;
+use crate::health::Health;
+use crate::limits::Limit;
+use crate::listen;
+use crate::metrics::Metrics;
+use api::Api;
+use pki::{Pki, PkiError};
+use std::sync::Arc;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// What the server stands on.
+pub struct Deps {
+    pub api: Arc<Api>,
+    pub store: Store,
+    pub gate: Gate,
+    pub pki: Arc<Pki>,
+    pub connect: Arc<dyn Connect>,
+    pub health: Arc<Health>,
+    pub config: Config,
+}
+
+/// One API server; serves any number of listeners.
+pub struct Server {
+    pub(crate) deps: Deps,
+    pub(crate) reads: Limit,
+    pub(crate) writes: Limit,
+    pub(crate) metrics: Metrics,
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    stop: watch::Sender<bool>,
+}
+
+/// Tells a connection or a watch that the server stops.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    pub async fn stopped(mut self) {
+        // The sender going away is a stop as well.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+impl Server {
+    /// # Errors
+    /// When TLS cannot be configured.
+    pub fn new(deps: Deps) -> Result<Arc<Self>, PkiError> {
+        let tls = deps.pki.server_config()?;
+        let (reads, writes) = (Limit::new(deps.config.reads), Limit::new(deps.config.writes));
+        let (stop, _) = watch::channel(false);
+        Ok(Arc::new(Self { deps, reads, writes, metrics: Metrics::default(), tls, stop }))
+    }
+
+    /// Accepts connections until [`Server::stop`], then waits for what is under way, within `Config::drain`.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        listen::run(self, listener).await;
+    }
+
+    /// Ends watches, refuses new connections, lets requests under way finish.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> Stop {
+        Stop(self.stop.subscribe())
+    }
+}
