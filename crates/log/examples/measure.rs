@@ -140,6 +140,14 @@ fn many(dir: &Path, count: usize) {
     drop((view, store, out));
     for how in ["log", "snapshot"] {
         let started = Instant::now();
+        let mut bytes = 0;
+        let mut count_bytes = |record: store::Record<'_>| {
+            bytes += record.stored.map_or(0, |stored| stored.json.len());
+            Ok(())
+        };
+        wal(dir).replay(&mut count_bytes).unwrap();
+        println!("{count} pods: {} MB of {how} read in {:?}", bytes / 1_000_000, started.elapsed());
+        let started = Instant::now();
         let store = open(wal(dir));
         assert_eq!(store.view().count(&pods()), count);
         println!("{count} pods: start from the {how} in {:?}", started.elapsed());

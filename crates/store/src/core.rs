@@ -126,9 +126,8 @@ impl Replay {
         self.state.revision = self.state.revision.max(record.revision);
         match (record.stored, before) {
             (Some(stored), before) => {
-                match before {
-                    Some(before) => key = before.key.clone(),
-                    None => self.pool.key(&mut key),
+                if let Some(before) = before {
+                    key = before.key.clone();
                 }
                 let object = self.object(key, record, stored)?;
                 self.state.file(Arc::new(object));
@@ -150,7 +149,7 @@ impl Replay {
                 resource
             }
         };
-        Key { resource, namespace: record.namespace.into(), name: record.name.into() }
+        Key { resource, namespace: self.pool.text(record.namespace), name: record.name.into() }
     }
 
     fn object(
@@ -159,14 +158,18 @@ impl Replay {
         record: &Record<'_>,
         stored: Stored<'_>,
     ) -> Result<Object, LogError> {
-        let Some((version_at, head)) = head::decode(self.heads.version, stored.head) else {
+        let decoded = head::decode(self.heads.version, stored.head, &mut self.pool);
+        let Some((version_at, head)) = decoded else {
             let Key { resource, namespace, name } = &key;
             let message =
                 format!("{resource}/{namespace}/{name}: its stored fields cannot be read");
             return Err(LogError { message, transient: false });
         };
-        let mut head = head.unwrap_or_else(|| (self.heads.parse)(&key, stored.json));
-        self.pool.head(&mut head);
+        let head = head.unwrap_or_else(|| {
+            let mut head = (self.heads.parse)(&key, stored.json);
+            self.pool.head(&mut head);
+            head
+        });
         let body = Body { json: stored.json.into(), version_at };
         Ok(Object::new(key, Arc::new(head), record.revision, record.born, body))
     }

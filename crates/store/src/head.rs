@@ -1,6 +1,7 @@
 //! Selection fields as logs keep them, so that a start parses no JSON.
 
 use crate::codec::{Reader, put_bytes, put_number};
+use crate::intern::Pool;
 use crate::object::{Head, Key, Owner};
 use meta::Time;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(crate) fn encode(version: u32, version_at: u32, head: &Head) -> Vec<u8> {
 
 /// The place of the revision, and the fields unless another version of the parser made them.
 /// `None` when the bytes are not what [`encode`] writes.
-pub(crate) fn decode(version: u32, bytes: &[u8]) -> Option<(u32, Option<Head>)> {
+pub(crate) fn decode(version: u32, bytes: &[u8], pool: &mut Pool) -> Option<(u32, Option<Head>)> {
     let mut from = Reader::new(bytes);
     let stored = from.number()?;
     let version_at = u32::try_from(from.number()?).ok()?;
@@ -46,10 +47,10 @@ pub(crate) fn decode(version: u32, bytes: &[u8]) -> Option<(u32, Option<Head>)> 
         created: time(&mut from)??,
         deleted: time(&mut from)?,
         generation: from.number()? as i64,
-        labels: pairs(&mut from)?,
-        owners: many(&mut from, owner)?,
-        finalizers: many(&mut from, text)?,
-        fields: pairs(&mut from)?,
+        labels: pairs(&mut from, pool)?,
+        owners: many(&mut from, pool, owner)?,
+        finalizers: many(&mut from, pool, text)?,
+        fields: pairs(&mut from, pool)?,
     };
     from.rest().is_empty().then_some((version_at, Some(head)))
 }
@@ -80,21 +81,25 @@ fn put_pairs(out: &mut Vec<u8>, pairs: &[(Arc<str>, Arc<str>)]) {
     }
 }
 
-fn pairs(from: &mut Reader<'_>) -> Option<Box<[(Arc<str>, Arc<str>)]>> {
-    many(from, |from| Some((text(from)?, text(from)?)))
+fn pairs(from: &mut Reader<'_>, pool: &mut Pool) -> Option<Box<[(Arc<str>, Arc<str>)]>> {
+    many(from, pool, |from, pool| Some((text(from, pool)?, text(from, pool)?)))
 }
 
-fn text(from: &mut Reader<'_>) -> Option<Arc<str>> {
-    from.text().map(Arc::from)
+fn text(from: &mut Reader<'_>, pool: &mut Pool) -> Option<Arc<str>> {
+    from.text().map(|text| pool.text(text))
 }
 
-fn many<T>(from: &mut Reader<'_>, one: fn(&mut Reader<'_>) -> Option<T>) -> Option<Box<[T]>> {
+fn many<T>(
+    from: &mut Reader<'_>,
+    pool: &mut Pool,
+    one: fn(&mut Reader<'_>, &mut Pool) -> Option<T>,
+) -> Option<Box<[T]>> {
     let count = usize::try_from(from.number()?).ok()?;
     // Every entry takes at least one byte, so a damaged count cannot ask for more than there is.
     if count > from.rest().len() {
         return None;
     }
-    (0..count).map(|_| one(from)).collect()
+    (0..count).map(|_| one(from, pool)).collect()
 }
 
 fn put_owner(out: &mut Vec<u8>, owner: &Owner) {
@@ -104,13 +109,13 @@ fn put_owner(out: &mut Vec<u8>, owner: &Owner) {
     }
 }
 
-fn owner(from: &mut Reader<'_>) -> Option<Owner> {
+fn owner(from: &mut Reader<'_>, pool: &mut Pool) -> Option<Owner> {
     let flags = from.byte()?;
     Some(Owner {
-        uid: text(from)?,
-        api_version: text(from)?,
-        kind: text(from)?,
-        name: text(from)?,
+        uid: text(from, pool)?,
+        api_version: text(from, pool)?,
+        kind: text(from, pool)?,
+        name: text(from, pool)?,
         controller: flags & 1 != 0,
         blocks: flags & 2 != 0,
     })

@@ -13,20 +13,59 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Ordered by term, then key.
 #[derive(Clone, Default)]
 pub(crate) struct Index {
-    postings: OrdSet<(u64, Key)>,
+    postings: OrdSet<Posting>,
 }
+
+#[derive(Clone)]
+struct Posting {
+    term: u64,
+    key: Key,
+}
+
+impl Posting {
+    fn new(term: u64, key: &Key) -> Self {
+        Self { term, key: key.clone() }
+    }
+}
+
+impl Ord for Posting {
+    /// Resources and namespaces mostly are the same shared text, which needs no look at it.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let text = |a: &str, b: &str| if std::ptr::eq(a, b) { Ordering::Equal } else { a.cmp(b) };
+        let (mine, theirs) = (&self.key, &other.key);
+        self.term
+            .cmp(&other.term)
+            .then_with(|| text(mine.resource.as_str(), theirs.resource.as_str()))
+            .then_with(|| text(&mine.namespace, &theirs.namespace))
+            .then_with(|| text(&mine.name, &theirs.name))
+    }
+}
+
+impl PartialOrd for Posting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Posting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Posting {}
 
 /// Before every posting of a term.
 struct Start(u64);
 
-impl Comparable<(u64, Key)> for Start {
-    fn compare(&self, posting: &(u64, Key)) -> Ordering {
-        self.0.cmp(&posting.0).then(Ordering::Less)
+impl Comparable<Posting> for Start {
+    fn compare(&self, posting: &Posting) -> Ordering {
+        self.0.cmp(&posting.term).then(Ordering::Less)
     }
 }
 
-impl equivalent::Equivalent<(u64, Key)> for Start {
-    fn equivalent(&self, _: &(u64, Key)) -> bool {
+impl equivalent::Equivalent<Posting> for Start {
+    fn equivalent(&self, _: &Posting) -> bool {
         false
     }
 }
@@ -39,13 +78,13 @@ impl Index {
         let mut postings: Vec<(u64, &Key)> = all.collect();
         // Heads come in key order, so a stable sort by term is the order of the index.
         postings.sort_by_key(|(term, _)| *term);
-        Self { postings: postings.into_iter().map(|(term, key)| (term, key.clone())).collect() }
+        Self { postings: postings.into_iter().map(|(term, key)| Posting::new(term, key)).collect() }
     }
 
     /// Keys that may have the term, in order.
     pub fn candidates(&self, term: u64) -> impl Iterator<Item = &Key> {
         let from = self.postings.range(Start(term)..);
-        from.take_while(move |(at, _)| *at == term).map(|(_, key)| key)
+        from.take_while(move |posting| posting.term == term).map(|posting| &posting.key)
     }
 
     /// Moves `key` from the terms of `before` to those of `after`; untouched where they agree.
@@ -53,10 +92,10 @@ impl Index {
         let old = before.map_or_else(Vec::new, |head| terms(&key.resource, head));
         let new = after.map_or_else(Vec::new, |head| terms(&key.resource, head));
         for term in old.iter().filter(|term| !new.contains(term)) {
-            self.postings.remove(&(*term, key.clone()));
+            self.postings.remove(&Posting::new(*term, key));
         }
         for term in new.iter().filter(|term| !old.contains(term)) {
-            self.postings.insert((*term, key.clone()));
+            self.postings.insert(Posting::new(*term, key));
         }
     }
 }

@@ -19,6 +19,16 @@ impl Pool {
         }
     }
 
+    /// The shared copy of a text.
+    pub fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return known.clone();
+        }
+        let fresh: Arc<str> = text.into();
+        self.add(fresh.clone());
+        fresh
+    }
+
     fn add(&mut self, text: Arc<str>) {
         if self.texts.len() >= self.sweep_at.max(1024) {
             self.texts.retain(|text| Arc::strong_count(text) > 1);
