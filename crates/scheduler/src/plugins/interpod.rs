@@ -1,0 +1,98 @@
+//! InterPodAffinity (plugins/interpodaffinity/).
+
+use super::reject;
+use crate::decide::{Cycle, Rejection};
+use crate::node::NodeView;
+use crate::table::{Normalise, Plugin, Score, Wake};
+use crate::tally::{Counting, counts_pod};
+use crate::terms::PodTerm;
+
+const NAME: &str = "InterPodAffinity";
+
+pub(crate) static PLUGIN: Plugin = Plugin {
+    name: NAME,
+    filter: Some(filter),
+    score: Some(Score { applies: scores, raw: score, normalise: Normalise::Span }),
+    weight: 2,
+    wakes: &[Wake::Node, Wake::PodGone, Wake::PodCame],
+};
+
+fn filter(cycle: &Cycle<'_>, node: &NodeView) -> Vec<Rejection> {
+    if !near_enough(cycle, node) {
+        return reject(NAME, "node(s) didn't match pod affinity rules");
+    }
+    if cycle.pod.anti_affinity.iter().any(|term| here(cycle, term, node) > 0) {
+        return reject(NAME, "node(s) didn't match pod anti-affinity rules");
+    }
+    if unwelcome(cycle, node) {
+        return reject(NAME, "node(s) didn't satisfy existing pods anti-affinity rules");
+    }
+    Vec::new()
+}
+
+/// Pods in the node's place that match `term`, less those imagined away.
+fn here(cycle: &Cycle<'_>, term: &PodTerm, node: &NodeView) -> i64 {
+    let Some(place) = node.labels.get(&term.topology) else { return 0 };
+    let counts = cycle.cluster.matching(Counting::Matching, term);
+    let count = counts.and_then(|c| c.get(place)).copied().unwrap_or(0);
+    let gone = cycle.removed.iter().filter(|pod| {
+        counts_pod(Counting::Matching, term, pod, cycle.cluster.namespace(&pod.key.namespace))
+    });
+    count - i64::try_from(gone.count()).unwrap_or(0)
+}
+
+/// Every required term holds; the first pod of a group that attracts itself may go anywhere.
+fn near_enough(cycle: &Cycle<'_>, node: &NodeView) -> bool {
+    let pod = cycle.pod;
+    if pod.affinity.is_empty() {
+        return true;
+    }
+    if pod.affinity.iter().any(|term| !node.labels.contains_key(&term.topology)) {
+        return false;
+    }
+    if pod.affinity.iter().all(|term| here(cycle, term, node) > 0) {
+        return true;
+    }
+    let nobody = |term: &PodTerm| {
+        let counts = cycle.cluster.matching(Counting::Matching, term);
+        counts.is_none_or(|c| c.values().all(|count| *count == 0))
+    };
+    let own = |term: &PodTerm| matches_itself(cycle, term);
+    pod.affinity.iter().all(|term| nobody(term) && own(term))
+}
+
+fn matches_itself(cycle: &Cycle<'_>, term: &PodTerm) -> bool {
+    let namespace = cycle.cluster.namespace(&cycle.pod.key.namespace);
+    term.matches(&cycle.pod.key.namespace, &cycle.pod.labels, namespace)
+}
+
+/// A pod in the node's place wants to be away from pods like this one.
+fn unwelcome(cycle: &Cycle<'_>, node: &NodeView) -> bool {
+    let carried = cycle.cluster.tally.carried(Counting::AntiAffine);
+    carried.filter(|(term, _)| matches_itself(cycle, term)).any(|(term, counts)| {
+        let Some(place) = node.labels.get(&term.topology) else { return false };
+        let gone = cycle.removed.iter().flat_map(|p| &p.anti_affinity).filter(|t| *t == term);
+        let left = counts.get(place).copied().unwrap_or(0);
+        left > i64::try_from(gone.count()).unwrap_or(0)
+    })
+}
+
+fn scores(cycle: &Cycle<'_>) -> bool {
+    !cycle.pod.preferred_pods.is_empty()
+        || cycle.cluster.tally.carried(Counting::Preferring).next().is_some()
+}
+
+fn score(cycle: &Cycle<'_>, node: &NodeView) -> i64 {
+    let liked: i64 = cycle
+        .pod
+        .preferred_pods
+        .iter()
+        .map(|(weight, term)| i64::from(*weight) * here(cycle, term, node))
+        .sum();
+    let carried = cycle.cluster.tally.carried(Counting::Preferring);
+    let likers: i64 = carried
+        .filter(|(term, _)| matches_itself(cycle, term))
+        .filter_map(|(term, counts)| counts.get(node.labels.get(&term.topology)?))
+        .sum();
+    liked + likers
+}
