@@ -1,0 +1,12 @@
+//! What a node does for its Pods: [`plan_pod`] looks at a pod, at what the node has observed of it, and at the time,
+//! and answers with operations for the node's hands, the status to report, and when to look again.
+//!
+//! Pure: no IO, clock, threads or randomness, and no knowledge of the engine. Crate `node` observes, applies and
+//! reports. Nothing is remembered here: the same observation gives the same plan.
+
+mod types;
+
+pub use types::{
+    ContainerKind, ContainerPhase, ContainerSeen, Failure, Hook, ImageSeen, NodePolicy, Note,
+    PodOp, PodPlan, PodSeen, ProbeKind, ProbeSeen, SandboxSeen, VolumesSeen,
+};
