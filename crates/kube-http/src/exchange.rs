@@ -1,24 +1,24 @@
 //! One request: authenticate, plan, commit, settle, answer.
 
 use crate::answer::{self, Coding, Response};
+use crate::audit::{Level, Received, Stage, Trail};
 use crate::body::Body;
 use crate::connect::Connection;
+use crate::decide::{Decided, decide};
 use crate::info::Info;
 use crate::server::Server;
 use crate::watch::WatchBody;
 use crate::{gzip, intake, limits, local};
-use api::{Method, Next, Outcome, Reply, WatchPlan};
+use api::{Method, WatchPlan};
 use auth::Credentials;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request};
 use hyper::body::Incoming;
-use meta::{Details, Identity, Problem, Reason, Time};
+use meta::{Identity, Problem, Reason, Time};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use store::OutOfRange;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
@@ -38,6 +38,8 @@ pub struct Head {
     pub info: Info,
     pub identity: Identity,
     pub now: Time,
+    /// `None` when the audit policy does not ask for this request.
+    pub trail: Option<Trail>,
 }
 
 /// Answers any request; a panic answers 500 and ends nothing else.
@@ -51,8 +53,8 @@ pub async fn exchange(
     let (path, query) = (intake::decoded(uri.path()), intake::query(uri.query().unwrap_or("")));
     let info = Info::of(request.method().as_str(), &path, &query);
     let id = audit_id(&request);
-    let mut response = match enter(&server, &peer, &request, path, query, &info) {
-        Ok(head) => limited(&server, head, request).await,
+    let mut response = match enter(&server, &peer, &request, (path, query), &info, &id) {
+        Ok(head) => recorded(&server, head, request).await,
         Err(problem) => answer::problem(&problem),
     };
     response.headers_mut().insert(AUDIT_ID, id);
@@ -73,39 +75,85 @@ fn enter(
     server: &Server,
     peer: &Peer,
     request: &Request<Incoming>,
-    path: String,
-    query: Vec<(String, String)>,
+    (path, query): (String, Vec<(String, String)>),
     info: &Info,
+    id: &HeaderValue,
 ) -> Result<Head, Problem> {
     let now = now();
     let method = Method::parse(request.method().as_str()).ok_or_else(|| {
         let text = "the server does not allow this method on the requested resource";
         Problem::new(Reason::MethodNotAllowed, text)
     })?;
+    let (gate, view) = (&server.deps.gate, server.deps.store.view());
+    let who = gate.identify(credentials(peer, request)?.borrow(), &view, now)?;
+    let wanted = intake::impersonation(request.headers());
+    let identity = gate.assume(&wanted, who.clone(), &view)?;
+    let trail = server.deps.audit.as_ref().and_then(|audit| {
+        let (level, omit) = audit.policy.decide(info, &path, &identity);
+        let received = Received {
+            id: id.to_str().unwrap_or(""),
+            uri: request.uri().path_and_query().map_or("", |uri| uri.as_str()),
+            user_agent: intake::header(request.headers(), "user-agent"),
+            source: peer.address.ip().to_string(),
+            who: &who,
+            assumed: (!wanted.is_empty()).then_some(&identity),
+            info,
+            now,
+        };
+        (level > Level::None).then(|| Trail::begin(&audit.sink, level, omit, &received))
+    });
+    Ok(Head { method, path, query, info: info.clone(), identity, now, trail })
+}
+
+/// What the connection and the request's headers present.
+struct Presented<'a> {
+    certificate: Option<&'a Identity>,
+    authorization: String,
+}
+
+impl Presented<'_> {
+    fn borrow(&self) -> Credentials<'_> {
+        Credentials { certificate: self.certificate, authorization: &self.authorization }
+    }
+}
+
+fn credentials<'a>(peer: &'a Peer, request: &Request<Incoming>) -> Result<Presented<'a>, Problem> {
     let certificate = peer.certificate.as_ref().map_err(|why| {
         tracing::info!("client certificate of {}: {why}", peer.address);
         Problem::new(Reason::Unauthorized, "Unauthorized")
     })?;
     let authorization = intake::authorization(request.headers());
-    let credentials =
-        Credentials { certificate: certificate.as_ref(), authorization: &authorization };
-    let (gate, view) = (&server.deps.gate, server.deps.store.view());
-    let who = gate.identify(credentials, &view, now)?;
-    let identity = gate.assume(&intake::impersonation(request.headers()), who, &view)?;
-    Ok(Head { method, path, query, info: info.clone(), identity, now })
+    Ok(Presented { certificate: certificate.as_ref(), authorization })
+}
+
+/// Ends the audit trail: when a watch or stream has begun, or when the answer is ready.
+async fn recorded(server: &Arc<Server>, mut head: Head, request: Request<Incoming>) -> Response {
+    let goes_on = head.info.streams() || head.info.verb == "watch";
+    let mut trail = head.trail.take();
+    let response = limited(server, &head, &mut trail, request).await;
+    if let Some(trail) = trail {
+        let stage = if goes_on { Stage::ResponseStarted } else { Stage::ResponseComplete };
+        trail.end(stage, response.status().as_u16(), now());
+    }
+    response
 }
 
 /// Holds a place among the requests under way, and a time limit; watches and streams need neither.
-async fn limited(server: &Arc<Server>, head: Head, request: Request<Incoming>) -> Response {
+async fn limited(
+    server: &Arc<Server>,
+    head: &Head,
+    trail: &mut Option<Trail>,
+    request: Request<Incoming>,
+) -> Response {
     if head.info.streams() || head.info.verb == "watch" {
-        return answered(server, head, request).await;
+        return answered(server, head, trail, request).await;
     }
     let limit = if head.info.mutates() { &server.writes } else { &server.reads };
     let Some(_slot) = limit.enter() else {
         return answer::reply(limits::refusal(), Coding::Plain);
     };
     let most = server.deps.config.request_timeout;
-    match tokio::time::timeout(most, answered(server, head, request)).await {
+    match tokio::time::timeout(most, answered(server, head, trail, request)).await {
         Ok(response) => response,
         Err(_) => answer::problem(&Problem::new(
             Reason::Timeout,
@@ -114,11 +162,16 @@ async fn limited(server: &Arc<Server>, head: Head, request: Request<Incoming>) -
     }
 }
 
-async fn answered(server: &Arc<Server>, head: Head, request: Request<Incoming>) -> Response {
-    if let Some(response) = local::answer(server, &head).await {
+async fn answered(
+    server: &Arc<Server>,
+    head: &Head,
+    trail: &mut Option<Trail>,
+    request: Request<Incoming>,
+) -> Response {
+    if let Some(response) = local::answer(server, head).await {
         return response;
     }
-    let coding = coding(&head, &request);
+    let coding = coding(head, &request);
     if head.info.streams() {
         return stream(server, head, request, coding).await;
     }
@@ -132,9 +185,17 @@ async fn answered(server: &Arc<Server>, head: Head, request: Request<Incoming>) 
         // The signing key of a new cluster is still being made: wait without blocking other requests.
         let _ = tokio::task::spawn_blocking(move || gate.prepare()).await;
     }
-    let request = to_api(&head, &parts.headers, body);
+    if let Some(trail) = trail {
+        trail.request(&body);
+    }
+    let request = to_api(head, &parts.headers, body);
     match decide(server, &request).await {
-        Decided::Reply(reply) => answer::reply(reply, coding),
+        Decided::Reply(reply) => {
+            if let Some(trail) = trail.as_mut().filter(|trail| trail.wants_response()) {
+                trail.response(&reply.body.to_vec());
+            }
+            answer::reply(reply, coding)
+        }
         Decided::Watch(plan) => watch(server, plan),
         Decided::Connect(_) => answer::problem(&Problem::internal(
             "a request to connect came by a path that does not stream",
@@ -145,16 +206,16 @@ async fn answered(server: &Arc<Server>, head: Head, request: Request<Incoming>) 
 /// Requests that may stream keep their body (and their connection) for [`crate::Connect`].
 async fn stream(
     server: &Arc<Server>,
-    head: Head,
+    head: &Head,
     request: Request<Incoming>,
     coding: Coding,
 ) -> Response {
-    let planned = to_api(&head, request.headers(), Bytes::new());
+    let planned = to_api(head, request.headers(), Bytes::new());
     match decide(server, &planned).await {
         Decided::Reply(reply) => answer::reply(reply, coding),
         Decided::Watch(plan) => watch(server, plan),
         Decided::Connect(plan) => {
-            let connection = Connection { plan: *plan, identity: head.identity, request };
+            let connection = Connection { plan: *plan, identity: head.identity.clone(), request };
             server.deps.connect.connect(connection).await
         }
     }
@@ -182,68 +243,6 @@ fn to_api(head: &Head, headers: &http::HeaderMap, body: Bytes) -> api::Request {
         now: head.now,
         entropy,
     }
-}
-
-enum Decided {
-    Reply(Reply),
-    Watch(Box<WatchPlan>),
-    Connect(Box<api::ConnectPlan>),
-}
-
-/// Plans until the answer stands; somebody else's faster write starts over on a new snapshot.
-async fn decide(server: &Arc<Server>, request: &api::Request) -> Decided {
-    let (api, store) = (&server.deps.api, &server.deps.store);
-    loop {
-        let planned = guarded(|| plan(server, request)).unwrap_or_else(Outcome::Reply);
-        let mut pending = match planned {
-            Outcome::Reply(reply) => return Decided::Reply(reply),
-            Outcome::Watch(plan) => return Decided::Watch(plan),
-            Outcome::Connect(plan) => return Decided::Connect(plan),
-            Outcome::Rewind(_) => {
-                return Decided::Reply(Reply::problem(&Problem::internal("read the past twice")));
-            }
-            Outcome::Commit(pending) => pending,
-        };
-        let result = store.request(std::mem::take(&mut pending.txn)).await;
-        match guarded(|| api.settle(pending, result)).unwrap_or_else(Next::Reply) {
-            Next::Reply(reply) => return Decided::Reply(reply),
-            Next::Retry => tokio::task::yield_now().await,
-        }
-    }
-}
-
-fn plan(server: &Server, request: &api::Request) -> Outcome {
-    let (api, view) = (&server.deps.api, server.deps.store.view());
-    let revision = match api.plan(request, &view) {
-        Outcome::Rewind(revision) => revision,
-        outcome => return outcome,
-    };
-    match view.at(revision) {
-        Ok(past) => api.plan_past(request, &view, Ok(&past)),
-        Err(OutOfRange::Compacted(compacted)) => api.plan_past(request, &view, Err(compacted)),
-        Err(OutOfRange::Future { current }) => {
-            Outcome::Reply(Reply::problem(&from_the_future(revision, current)))
-        }
-    }
-}
-
-/// k8s.io/apiserver `pkg/storage/errors.go`: NewTooLargeResourceVersionError.
-fn from_the_future(asked: u64, current: u64) -> Problem {
-    let text = format!("Too large resource version: {asked}, current: {current}");
-    let cause = meta::Cause {
-        reason: "ResourceVersionTooLarge".into(),
-        message: "Too large resource version".into(),
-        field: String::new(),
-    };
-    let details = Details { causes: vec![cause], retry_after_secs: 1, ..Details::default() };
-    Problem::new(Reason::Timeout, format!("Timeout: {text}")).with(details)
-}
-
-/// Runs `work`; a panic kills this request only.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Reply> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
-        Reply::text(500, "This request caused apiserver to panic. Look in the logs for details.\n")
-    })
 }
 
 fn watch(server: &Arc<Server>, plan: Box<WatchPlan>) -> Response {

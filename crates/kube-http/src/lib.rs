@@ -6,10 +6,12 @@
 //! Streams into containers and proxied requests are handed to whoever implements [`Connect`].
 
 mod answer;
+mod audit;
 mod body;
 mod bootstrap;
 mod config;
 mod connect;
+mod decide;
 mod exchange;
 mod gate;
 mod gzip;
@@ -23,6 +25,7 @@ mod metrics;
 mod server;
 mod watch;
 
+pub use audit::{Audit, AuditPolicy, AuditSink, Level, PolicyError};
 pub use body::Body;
 pub use bootstrap::{Applied, bootstrap};
 pub use config::Config;

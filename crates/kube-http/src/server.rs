@@ -1,5 +1,6 @@
 //! The server: what it is made of, how it starts and stops.
 
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::connect::Connect;
 use crate::gate::Gate;
@@ -22,6 +23,8 @@ pub struct Deps {
     pub pki: Arc<Pki>,
     pub connect: Arc<dyn Connect>,
     pub health: Arc<Health>,
+    /// `None` records nothing.
+    pub audit: Option<Audit>,
     pub config: Config,
 }
 

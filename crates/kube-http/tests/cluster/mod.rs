@@ -3,6 +3,7 @@
 use api::Api;
 use auth::Authenticator;
 use kube_http::{Check, Config, Deps, Gate, Health, NoNode, Server, bootstrap};
+use log::{RealDisk, Wal};
 use meta::Time;
 use pki::{Context, Names, Pki, write_kubeconfig};
 use std::error::Error;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use store::{Options, Store, Volatile};
+use store::{Options, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -25,10 +26,10 @@ impl Cluster {
     pub async fn start(data_dir: &Path, listen: SocketAddr) -> Result<Self, Box<dyn Error>> {
         let names = Names::standard("", listen.ip(), [10, 96, 0, 1].into());
         let pki = Arc::new(Pki::open(data_dir, names, now())?);
-        let store = Store::open(
-            Box::new(Volatile),
-            Options::new(store::Heads { version: 1, parse: |_, _| store::Head::default() }),
-        )?;
+        let disk = RealDisk::open(&data_dir.join("store"))?;
+        let log = Wal::open(disk, log::Options::default())?;
+        let heads = store::Heads { version: 1, parse: |_, _| store::Head::default() };
+        let store = Store::open(Box::new(log), Options::new(heads))?;
         let gate = Gate::new(Authenticator::default(), pki.signing_key().clone());
         let api = Arc::new(Api::new(Box::new(gate.clone()), Box::new(gate.clone())));
         let health = Arc::new(Health::default());
@@ -39,6 +40,7 @@ impl Cluster {
             pki: pki.clone(),
             connect: Arc::new(NoNode),
             health: health.clone(),
+            audit: None,
             config: Config::default(),
         };
         let server = Server::new(deps)?;
