@@ -4,6 +4,7 @@
 //! decided elsewhere (the crate `netplan`, the engine, the node loop); this crate makes it so and
 //! says what it found. It keeps no records: what an instance owns can be read off the kernel.
 
+mod conntrack;
 mod error;
 mod instance;
 mod link;
@@ -14,11 +15,12 @@ mod ports;
 mod rtnl;
 pub mod sysctl;
 
+pub use conntrack::{Flow, forget_udp, udp_flows};
 pub use error::Error;
 pub use instance::{Instance, Owned, OwnedKind};
 pub use link::{
-    AttachSpec, Attached, BridgeSpec, LinkStats, Mac, Neighbours, add_local_subnet, host_subnets,
-    loopback_up, remove_local_subnet, stats,
+    AttachSpec, Attached, BridgeSpec, LinkStats, Mac, Neighbours, add_subnet_route, host_subnets,
+    loopback_up, stats,
 };
 pub use netns::Netns;
 pub use nft::{Applied, Firewall, remove_tables};

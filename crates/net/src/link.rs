@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::instance::{Instance, OwnedKind, delete_link};
 use crate::netlink::Netlink;
 use crate::netns::Netns;
-use crate::rtnl::{self, End, RouteKind, RouteSpec};
+use crate::rtnl::{self, End, RouteSpec};
 use crate::{Error, sysctl};
 
 /// A hardware address.
@@ -129,9 +129,17 @@ impl Instance {
         let mut requests = vec![rtnl::up_with_alias(&spec.ifname, &alias)];
         requests.extend(spec.gateways.iter().map(|net| rtnl::address(index, *net)));
         nl.requests(requests)?;
-        // Lets the host reach published ports on 127.0.0.1; the firewall guards the other way.
-        sysctl::set(&format!("net/ipv4/conf/{}/route_localnet", spec.ifname), "1")?;
+        self.bridge_switches(&spec.ifname)?;
         Ok(mtu)
+    }
+
+    fn bridge_switches(&self, ifname: &str) -> Result<(), Error> {
+        let switch = |name: &str| format!("net/ipv4/conf/{ifname}/{name}");
+        // Lets the host reach published ports on 127.0.0.1; the firewall guards the other way.
+        sysctl::set(&switch("route_localnet"), "1")?;
+        // A translated packet often leaves where it came from. A redirect would be wrong, and it
+        // would use up the rate of the refusals that a client waits for.
+        sysctl::set(&switch("send_redirects"), "0")
     }
 
     /// Deletes a bridge; one that is not there is fine.
@@ -199,7 +207,6 @@ fn configure(netns: &Netns, spec: &AttachSpec, made: Attached) -> Result<Attache
             via: Some(*gateway),
             source: None,
             index: link.index,
-            kind: RouteKind::Unicast,
         }));
     }
     nl.requests(requests)?;
@@ -232,33 +239,14 @@ fn default_mtu(nl: &mut Netlink) -> Result<u32, Error> {
     Ok(links.iter().find(|l| Some(l.index) == index).map_or(1500, |l| l.mtu))
 }
 
-/// Makes every address of `subnet` an address of this host: connections from the host leave
-/// with `source`, and what nobody serves is refused at once instead of leaving the host.
-pub fn add_local_subnet(subnet: IpNet, source: IpAddr) -> Result<(), Error> {
+/// Leads a subnet of Service addresses to a bridge: connections of the host itself leave with
+/// `source` and meet the firewall's translation also when the host has no default route. It goes
+/// with the bridge.
+pub fn add_subnet_route(subnet: IpNet, bridge: &str, source: IpAddr) -> Result<(), Error> {
     let mut nl = Netlink::route()?;
-    let index = rtnl::link(&mut nl, "lo")?.index;
+    let index = rtnl::link(&mut nl, bridge)?.index;
     let source = Some(source);
-    nl.requests(vec![
-        rtnl::up("lo"),
-        rtnl::add_route(&RouteSpec {
-            to: subnet,
-            via: None,
-            source,
-            index,
-            kind: RouteKind::Local,
-        }),
-    ])
-}
-
-/// Undoes [`add_local_subnet`]; a subnet that is not there is fine.
-pub fn remove_local_subnet(subnet: IpNet) -> Result<(), Error> {
-    let mut nl = Netlink::route()?;
-    let index = rtnl::link(&mut nl, "lo")?.index;
-    let spec = RouteSpec { to: subnet, via: None, source: None, index, kind: RouteKind::Local };
-    match nl.request(rtnl::delete_route(&spec)) {
-        Err(e) if e.errno() != Some(libc::ESRCH) => Err(e),
-        _ => Ok(()),
-    }
+    nl.request(rtnl::add_route(&RouteSpec { to: subnet, via: None, source, index }))
 }
 
 /// Counters of the links of a namespace, without the loopback.

@@ -13,7 +13,6 @@ const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const NEWROUTE: u16 = 24;
-const DELROUTE: u16 = 25;
 const GETROUTE: u16 = 26;
 
 const UP: u32 = 1;
@@ -167,56 +166,45 @@ pub(crate) fn address(index: u32, net: IpNet) -> Message {
     m
 }
 
-/// A route of the main (or for `local` of the local) table.
+/// A route of the main table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RouteSpec {
     pub(crate) to: IpNet,
     pub(crate) via: Option<IpAddr>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) index: u32,
-    pub(crate) kind: RouteKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RouteKind {
-    /// Through a gateway or directly over the link.
-    Unicast,
-    /// Every address of the subnet is an address of this host.
-    Local,
 }
 
 const TABLE_MAIN: u8 = 254;
-const TABLE_LOCAL: u8 = 255;
 const KIND_UNICAST: u8 = 1;
-const KIND_LOCAL: u8 = 2;
 const ROUTE_DST: u16 = 1;
 const ROUTE_OIF: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_SOURCE: u16 = 7;
 
+/// Through a gateway when there is one, else directly over the link.
 pub(crate) fn add_route(spec: &RouteSpec) -> Message {
-    route(NEWROUTE, CREATE | REPLACE, spec, "add")
-}
-
-pub(crate) fn delete_route(spec: &RouteSpec) -> Message {
-    route(DELROUTE, 0, spec, "delete")
-}
-
-fn route(kind: u16, flags: u16, spec: &RouteSpec, verb: &str) -> Message {
     const PROTO_STATIC: u8 = 4;
     const SCOPE_LINK: u8 = 253;
-    const SCOPE_HOST: u8 = 254;
-    let (table, route_kind, scope) = match (spec.kind, spec.via) {
-        (RouteKind::Local, _) => (TABLE_LOCAL, KIND_LOCAL, SCOPE_HOST),
-        (RouteKind::Unicast, None) => (TABLE_MAIN, KIND_UNICAST, SCOPE_LINK),
-        (RouteKind::Unicast, Some(_)) => (TABLE_MAIN, KIND_UNICAST, 0),
-    };
+    let scope = if spec.via.is_some() { 0 } else { SCOPE_LINK };
     let scope = if spec.to.addr().is_ipv6() { 0 } else { scope };
     let prefix = spec.to.prefix_len();
-    let header =
-        [family(spec.to.addr()), prefix, 0, 0, table, PROTO_STATIC, scope, route_kind, 0, 0, 0, 0];
-    let what = format!("cannot {verb} the route to {}", spec.to);
-    let mut m = Message::new(kind, flags, what).raw(&header);
+    let header = [
+        family(spec.to.addr()),
+        prefix,
+        0,
+        0,
+        TABLE_MAIN,
+        PROTO_STATIC,
+        scope,
+        KIND_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let what = format!("cannot add the route to {}", spec.to);
+    let mut m = Message::new(NEWROUTE, CREATE | REPLACE, what).raw(&header);
     if prefix > 0 {
         m.attr(ROUTE_DST, &octets(spec.to.network()));
     }

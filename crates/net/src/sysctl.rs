@@ -23,6 +23,8 @@ pub fn set_if_present(name: &str, value: &str) -> Result<(), Error> {
 /// where the kernel can (so that answers within one bridge find their translation).
 pub fn prepare_host() -> Result<(), Error> {
     set("net/ipv4/ip_forward", "1")?;
+    // Only links whose own switch is on send redirects then: ours have it off.
+    set("net/ipv4/conf/all/send_redirects", "0")?;
     set_if_present("net/ipv6/conf/all/forwarding", "1")?;
     set_if_present("net/bridge/bridge-nf-call-iptables", "1")?;
     set_if_present("net/bridge/bridge-nf-call-ip6tables", "1")

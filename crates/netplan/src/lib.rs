@@ -9,6 +9,7 @@ pub mod dns;
 #[cfg(test)]
 mod golden;
 pub mod ipam;
+pub mod lb;
 pub mod nft;
 pub mod ports;
 pub mod proxy;

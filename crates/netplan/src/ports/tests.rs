@@ -29,7 +29,7 @@ fn conflicts_have_dockers_texts() {
 fn ranges_go_round_and_skip_what_others_have() {
     let mut book = PortBook::new((32768, 32770));
     let all = [ip("0.0.0.0")];
-    let mut any = |book: &mut PortBook| {
+    let any = |book: &mut PortBook| {
         book.reserve(&all, Proto::Tcp, Wish::Any, |port| match port {
             32769 => Err(PortError::InUse(ip("0.0.0.0"), port, Proto::Tcp)),
             _ => Ok(()),

@@ -1,5 +1,16 @@
 //! The service proxy: Kubernetes Services as a ruleset whose cost per packet does not grow with
-//! the number of Services. Semantics after `pkg/proxy/nftables/proxier.go`; the layout is our own.
+//! the number of Services. Semantics after `pkg/proxy/nftables/proxier.go` and
+//! `pkg/proxy/topology.go`; the layout is our own: one map from address, protocol and port to a
+//! chain for each Service port, and in that chain one translation to a random endpoint.
+
+mod layout;
+mod service;
+mod stale;
+#[cfg(test)]
+mod tests;
+
+pub use layout::rules;
+pub use stale::UdpTargets;
 
 use std::net::IpAddr;
 
@@ -90,7 +101,8 @@ pub struct NodeFacts {
     pub cluster_cidrs: Vec<IpNet>,
     /// Pod subnets of this node: their traffic to the outside leaves with the node's address.
     pub pod_cidrs: Vec<IpNet>,
-    /// Service subnets: a port nobody serves there is refused instead of leaving the host.
+    /// Service subnets, and that of the load balancer addresses: a port nobody serves there is
+    /// refused instead of leaving the host.
     pub service_cidrs: Vec<IpNet>,
     /// Addresses on which NodePorts answer; empty means every address of the node.
     pub node_port_ips: Vec<IpAddr>,

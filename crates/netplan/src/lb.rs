@@ -1,0 +1,73 @@
+//! Addresses for Services of type LoadBalancer on one machine.
+//!
+//! Each gets its own address of a /24 that the instance routes to its Pod bridge, so it answers
+//! from the host (the output hook translates) and from Pods (they send it to their gateway)
+//! without a tunnel or a further privilege. Addresses of 127.0.0.0/8 would answer from the host
+//! only: inside a Pod they are the Pod's own. From other machines a Service is reached by its
+//! NodePort or by external IPs.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// The first /24 of 10.112.0.0/16 (next to the default Service subnet 10.96.0.0/12) that meets
+/// none of `taken`: host routes and the subnets of instances. `None` when all are taken.
+pub fn pool(taken: &[IpNet]) -> Option<Ipv4Net> {
+    let all = Ipv4Net::new(Ipv4Addr::new(10, 112, 0, 0), 16).expect("a prefix of at most 32");
+    let meets = |net: &Ipv4Net| {
+        let net = IpNet::V4(*net);
+        taken.iter().any(|t| t.prefix_len() > 0 && (t.contains(&net) || net.contains(t)))
+    };
+    all.subnets(24).expect("a /16 has /24s").find(|net| !meets(net))
+}
+
+/// Why a Service gets no address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAddress {
+    /// `spec.loadBalancerIP` is not in the pool.
+    Outside(IpAddr),
+    /// Another Service has it.
+    Taken(IpAddr),
+    Exhausted,
+}
+
+/// The address for a Service: the one it has or asks for, else the lowest free one.
+pub fn allocate(
+    pool: Ipv4Net,
+    used: &BTreeSet<IpAddr>,
+    wanted: Option<IpAddr>,
+) -> Result<IpAddr, NoAddress> {
+    match wanted {
+        Some(ip) if !IpNet::V4(pool).contains(&ip) => Err(NoAddress::Outside(ip)),
+        Some(ip) if used.contains(&ip) => Err(NoAddress::Taken(ip)),
+        Some(ip) => Ok(ip),
+        None => {
+            let mut hosts = pool.hosts().map(IpAddr::V4);
+            hosts.find(|ip| !used.contains(ip)).ok_or(NoAddress::Exhausted)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let taken = ["0.0.0.0/0", "10.112.0.0/23"].map(|n| n.parse().unwrap());
+        let pool = pool(&taken).unwrap();
+        assert_eq!(pool.to_string(), "10.112.2.0/24");
+        let ip = |s: &str| -> IpAddr { s.parse().unwrap() };
+        let mut used = BTreeSet::new();
+        assert_eq!(allocate(pool, &used, None), Ok(ip("10.112.2.1")));
+        used.insert(ip("10.112.2.1"));
+        assert_eq!(allocate(pool, &used, None), Ok(ip("10.112.2.2")));
+        assert_eq!(allocate(pool, &used, Some(ip("10.112.2.9"))), Ok(ip("10.112.2.9")));
+        let taken = Err(NoAddress::Taken(ip("10.112.2.1")));
+        assert_eq!(allocate(pool, &used, Some(ip("10.112.2.1"))), taken);
+        assert!(matches!(allocate(pool, &used, Some(ip("1.1.1.1"))), Err(NoAddress::Outside(_))));
+        used.extend(pool.hosts().map(IpAddr::V4));
+        assert_eq!(allocate(pool, &used, None), Err(NoAddress::Exhausted));
+    }
+}
