@@ -4,8 +4,9 @@ use crate::disk::{Disk, DiskFile};
 use crate::frame::{HEADER, Kind, header};
 use std::io;
 
-/// Space is filled with zeros this far ahead: overwriting needs one disk write per sync, growing two.
-const AHEAD: u64 = 1 << 20;
+/// Space is filled with zeros this far ahead (as far again as there is, within bounds): overwriting needs
+/// one disk write per sync, growing two.
+const AHEAD: std::ops::RangeInclusive<u64> = (64 << 10)..=(1 << 20);
 
 pub(crate) struct Segment<F> {
     file: F,
@@ -69,7 +70,8 @@ impl<F: DiskFile> Segment<F> {
         if wanted <= self.room {
             return Ok(());
         }
-        let room = wanted.next_multiple_of(AHEAD);
+        let ahead = self.end.next_power_of_two().clamp(*AHEAD.start(), *AHEAD.end());
+        let room = wanted.next_multiple_of(ahead);
         self.zero(self.room, room)?;
         self.file.sync()?;
         self.room = room;

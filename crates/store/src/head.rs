@@ -120,3 +120,6 @@ fn owner(from: &mut Reader<'_>, pool: &mut Pool) -> Option<Owner> {
         blocks: flags & 2 != 0,
     })
 }
+
+#[cfg(test)]
+mod tests;
