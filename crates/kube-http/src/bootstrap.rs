@@ -1,8 +1,10 @@
-//! What a cluster holds before its first client: the system namespaces and the RBAC policy.
+//! What a cluster holds before its first client: the system namespaces, the RBAC policy, and how
+//! extension servers recognise this one.
 
 use crate::exchange::now;
 use api::{Api, Call, CallNext, CallOutcome, Env, PendingCall, Verb};
 use meta::{Gvr, Identity, Problem, Value};
+use pki::Pki;
 use serde_json::json;
 use store::{Key, Store};
 
@@ -18,11 +20,14 @@ pub struct Applied(pub usize);
 ///
 /// # Errors
 /// The first object that could not be written, and why.
-pub async fn bootstrap(api: &Api, store: &Store) -> Result<Applied, Problem> {
+pub async fn bootstrap(api: &Api, store: &Store, pki: &Pki) -> Result<Applied, Problem> {
     let mut written = 0;
     for _ in 0..ROUNDS {
         let missing = namespaces(store);
-        let calls = if missing.is_empty() { policy(store) } else { missing };
+        let calls = match missing.is_empty() {
+            true => policy(store).into_iter().chain(recognition(store, pki)).collect(),
+            false => missing,
+        };
         if calls.is_empty() {
             return Ok(Applied(written));
         }
@@ -54,6 +59,33 @@ fn policy(store: &Store) -> Vec<Call> {
             false => Call::new(Verb::Create(w.value), w.resource, &w.namespace, ""),
         })
         .collect()
+}
+
+/// The ConfigMap `extension-apiserver-authentication`
+/// (upstream `pkg/controlplane/controller/clusterauthenticationtrust`).
+fn recognition(store: &Store, pki: &Pki) -> Option<Call> {
+    let (name, gvr) = ("extension-apiserver-authentication", Gvr::new("", "v1", "configmaps"));
+    let stored =
+        store.view().get(&Key::new(&gvr.resource(), "kube-system", name)).map(|o| o.value());
+    let data = json!({
+        "client-ca-file": pki.ca(),
+        "requestheader-allowed-names": "[\"front-proxy-client\"]",
+        "requestheader-client-ca-file": pki.front_proxy_ca(),
+        "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+        "requestheader-group-headers": "[\"X-Remote-Group\"]",
+        "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
+        "requestheader-username-headers": "[\"X-Remote-User\"]",
+    });
+    let mut value = stored.clone().unwrap_or_else(|| {
+        let metadata = json!({ "name": name, "namespace": "kube-system" });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata })
+    });
+    value["data"] = data;
+    match stored {
+        Some(stored) if stored == value => None,
+        Some(_) => Some(Call::new(Verb::Update(value), gvr, "kube-system", name)),
+        None => Some(Call::new(Verb::Create(value), gvr, "kube-system", "")),
+    }
 }
 
 /// Plans every call on one snapshot, hands all transactions over, then waits for all of them.

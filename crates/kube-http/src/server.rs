@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::connect::Connect;
+use crate::exchange::now;
 use crate::gate::Gate;
 use crate::health::Health;
 use crate::limits::Limit;
@@ -11,6 +12,7 @@ use crate::metrics::Metrics;
 use api::Api;
 use pki::{Pki, PkiError};
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -61,7 +63,9 @@ impl Server {
 
     /// Accepts connections until [`Server::stop`], then waits for what is under way, within `Config::drain`.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let renewing = tokio::spawn(renew(self.clone()));
         listen::run(self, listener).await;
+        renewing.abort();
     }
 
     /// Ends watches, refuses new connections, lets requests under way finish.
@@ -71,5 +75,23 @@ impl Server {
 
     pub(crate) fn stopping(&self) -> Stop {
         Stop(self.stop.subscribe())
+    }
+}
+
+/// Looks after the certificates once a day; what is in use stays so when that fails.
+async fn renew(server: Arc<Server>) {
+    loop {
+        let pki = server.deps.pki.clone();
+        let renewed = tokio::task::spawn_blocking(move || pki.renew(now())).await;
+        let next = match renewed {
+            Ok(Ok(next)) => next,
+            Ok(Err(error)) => {
+                tracing::error!("renewing certificates: {error}");
+                now().plus_secs(3600)
+            }
+            Err(_) => return,
+        };
+        let wait = u64::try_from(next.ms_since(now())).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(wait.max(60_000))).await;
     }
 }

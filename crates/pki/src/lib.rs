@@ -17,4 +17,4 @@ pub use clients::ClientCertificates;
 pub use files::PkiError;
 pub use kubeconfig::{Context, write_kubeconfig};
 pub use signing::SigningKey;
-pub use store::{Names, Pki};
+pub use store::{Kubeconfig, Names, Pki};

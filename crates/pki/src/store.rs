@@ -3,6 +3,7 @@
 use crate::ca::{Ca, Issued, LEAF_SECS, Purpose, Subject};
 use crate::clients::ClientCertificates;
 use crate::files::{PkiError, Secrecy, make_dir, read, write};
+use crate::kubeconfig::{Context, write_kubeconfig};
 use crate::serving::{Serving, server_config};
 use crate::signing::SigningKey;
 use meta::Time;
@@ -11,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// What the serving certificate must be valid for.
@@ -27,6 +28,17 @@ pub struct Pki {
     serving: Arc<Serving>,
     clients: ClientCertificates,
     signing: SigningKey,
+    kubeconfigs: Mutex<Vec<Kubeconfig>>,
+}
+
+/// A kubeconfig that is written anew whenever the certificate in it is renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubeconfig {
+    pub path: PathBuf,
+    /// Of the context, cluster and user.
+    pub name: String,
+    /// `https://127.0.0.1:6443`
+    pub server: String,
 }
 
 /// A leaf certificate kept in the directory.
@@ -95,7 +107,8 @@ impl Pki {
         let clients = ClientCertificates::new(&ca.certificate, &dir.join("ca.crt"))?;
         let signing = SigningKey::open(&dir)?;
         let serving = Arc::new(serving);
-        let pki = Self { dir, names, ca, front_proxy, serving, clients, signing };
+        let kubeconfigs = Mutex::default();
+        let pki = Self { dir, names, ca, front_proxy, serving, clients, signing, kubeconfigs };
         pki.renew_clients(now)?;
         Ok(pki)
     }
@@ -110,7 +123,25 @@ impl Pki {
         let path = self.dir.join("apiserver.crt");
         self.serving.swap(&issued).map_err(|e| PkiError::new(&path, e))?;
         self.renew_clients(now)?;
+        let kept = self.kubeconfigs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        kept.iter().try_for_each(|kubeconfig| self.write(kubeconfig, now))?;
         Ok(now.plus_secs(24 * 3600))
+    }
+
+    /// Writes the context of `kubernetes-admin` now and at every renewal.
+    ///
+    /// # Errors
+    /// As [`write_kubeconfig`](crate::write_kubeconfig).
+    pub fn keep_kubeconfig(&self, kubeconfig: Kubeconfig, now: Time) -> Result<(), PkiError> {
+        self.write(&kubeconfig, now)?;
+        self.kubeconfigs.lock().unwrap_or_else(PoisonError::into_inner).push(kubeconfig);
+        Ok(())
+    }
+
+    fn write(&self, kubeconfig: &Kubeconfig, now: Time) -> Result<(), PkiError> {
+        let Kubeconfig { path, name, server } = kubeconfig;
+        let client = self.admin(now)?;
+        write_kubeconfig(path, &Context { name, server, ca: self.ca(), client: &client })
     }
 
     fn renew_clients(&self, now: Time) -> Result<(), PkiError> {

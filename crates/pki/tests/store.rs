@@ -1,7 +1,7 @@
 //! The directory of a cluster: made once, kept, renewed in time.
 
 use meta::Time;
-use pki::{Context, Names, Pki, Purpose, Subject, write_kubeconfig};
+use pki::{Context, Kubeconfig, Names, Pki, Purpose, Subject, write_kubeconfig};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::fs;
@@ -105,4 +105,16 @@ fn a_kubeconfig_keeps_other_contexts() {
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     fs::write(&path, "- not a kubeconfig\n").expect("written");
     assert!(write_kubeconfig(&path, &context).is_err());
+}
+
+#[test]
+fn a_kept_kubeconfig_follows_the_renewed_certificate() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pki = Pki::open(dir.path(), names(), now()).expect("made");
+    let path = dir.path().join("config");
+    let kept = Kubeconfig { path: path.clone(), name: "c".into(), server: "https://h:1".into() };
+    pki.keep_kubeconfig(kept, now()).expect("written");
+    let before = fs::read_to_string(&path).expect("read");
+    pki.renew(now().plus_secs(300 * 86400)).expect("renewed");
+    assert_ne!(fs::read_to_string(&path).expect("read"), before);
 }

@@ -5,7 +5,7 @@ use auth::Authenticator;
 use kube_http::{Check, Config, Deps, Gate, Health, NoNode, Server, bootstrap};
 use log::{RealDisk, Wal};
 use meta::Time;
-use pki::{Context, Names, Pki, write_kubeconfig};
+use pki::{Kubeconfig, Names, Pki};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -49,16 +49,15 @@ impl Cluster {
         let task = tokio::spawn(server.clone().serve(listener));
         let hook = "poststarthook/rbac/bootstrap-roles";
         health.set(hook, Check::Starting);
-        bootstrap(&api, &store).await?;
+        bootstrap(&api, &store, &pki).await?;
         health.set(hook, Check::Passes);
         Ok(Self { address, pki, server, task })
     }
 
     pub fn write_kubeconfig(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        let (server, client) = (format!("https://{}", self.address), self.pki.admin(now())?);
-        let context =
-            Context { name: "boxship", server: &server, ca: self.pki.ca(), client: &client };
-        Ok(write_kubeconfig(path, &context)?)
+        let (path, name) = (path.to_path_buf(), "boxship".into());
+        let server = format!("https://{}", self.address);
+        Ok(self.pki.keep_kubeconfig(Kubeconfig { path, name, server }, now())?)
     }
 
     pub async fn stop(self) {
