@@ -6,14 +6,32 @@
 //! runtime ([`mount`] is for builds, copies and tests).
 
 mod bar;
+mod codec;
+mod collect;
+mod content;
+mod create;
+mod db;
 mod error;
+mod flights;
+mod gate;
+mod layers;
+mod names;
+mod pack;
 mod registry;
 mod snapshot;
 mod store;
+mod tar;
+mod transfer;
 mod types;
+mod unpack;
 
 pub use error::{Error, ErrorKind, Result};
+pub use pack::{PackStyle, Packed, pack};
 pub use registry::{Credentials, RegistriesConfig, RegistryConfig};
-pub use snapshot::{Snapshotter, mount, unmount};
-pub use store::ImageStore;
+pub use snapshot::{FakeSnapshots, OverlaySnapshots, Snapshotter, mount, unmount};
+pub use store::{Hold, ImageStore};
 pub use types::*;
+pub use unpack::{Limits, Owners, ReplaceKinds, UnpackOptions, Unpacked, Whiteouts, unpack};
+
+#[cfg(test)]
+mod tests;

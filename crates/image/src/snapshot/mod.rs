@@ -1,6 +1,15 @@
 //! Snapshots: a writable (or read-only) view of layers under a key of the caller's choice.
 
-use crate::{After, Base, Change, Layer, Result, RootfsSpec, Usage};
+mod diff;
+mod fake;
+mod mounting;
+mod overlay;
+
+pub use fake::FakeSnapshots;
+pub use mounting::{mount, unmount};
+pub use overlay::OverlaySnapshots;
+
+use crate::{After, Base, Change, Error, Layer, Result, RootfsSpec, Usage};
 
 /// Keys are `[a-zA-Z0-9_.-]{1,128}`, usually container IDs. Implementations survive restarts:
 /// what was prepared is still there, what was removed is gone.
@@ -24,12 +33,22 @@ pub trait Snapshotter: Send + Sync {
     fn commit(&self, key: &str, after: After) -> Result<Layer>;
 }
 
-/// Mounts a snapshot or view at `target`.
-pub fn mount(_spec: &RootfsSpec, _target: &std::path::Path) -> Result<()> {
-    Err(crate::Error::internal("mounting is not implemented yet"))
+/// Refuses keys that would not be plain file names.
+fn check_key(key: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let sound = (1..=128).contains(&key.len())
+        && key.bytes().all(plain)
+        && key.as_bytes()[0].is_ascii_alphanumeric();
+    if sound { Ok(()) } else { Err(Error::invalid(format!("invalid snapshot key {key:?}"))) }
 }
 
-/// Unmounts what [`mount`] mounted.
-pub fn unmount(_target: &std::path::Path) -> Result<()> {
-    Err(crate::Error::internal("mounting is not implemented yet"))
+fn missing(key: &str) -> Error {
+    Error::not_found(format!("snapshot {key} does not exist"))
 }
+
+fn taken(key: &str) -> Error {
+    Error::conflict(format!("snapshot {key} already exists"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Images as archives: `docker load` and `docker save`.
+
+mod load;
+mod save;
