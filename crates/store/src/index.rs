@@ -120,3 +120,6 @@ fn terms(resource: &Resource, head: &Head) -> Vec<u64> {
     let fields = head.fields.iter().map(|(n, v)| field_term(resource, n, v));
     owners.chain(fields).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,64 @@ fn closing_answers_everyone() {
     assert!(matches!(store.commit(create("a", "3")), Err(Reject::Closed)));
     assert_eq!(store.view().revision(), 2, "reading goes on");
 }
+
+/// A reject half-way takes back what its own transaction did, and nothing of its neighbours.
+#[test]
+fn a_reject_inside_a_group_leaves_no_trace() {
+    let (store, arrivals, verdict) = gated();
+    let owned = |resource: &str, name: &str| {
+        let fields = Box::new([("f".into(), "v".into())]);
+        let head = Head { fields, ..Head::default() };
+        let value = json!({"metadata": {"name": name}, "new": true});
+        Op::Put { draft: Draft::new(key(resource, name), head, value), expect: Expect::Any }
+    };
+    let first = store.request(create("a", "old"));
+    arrivals.recv().unwrap();
+    let ahead = store.request(create("a", "ahead"));
+    let half = store.request(Txn {
+        ops: vec![
+            owned("a", "old"),
+            owned("b", "fresh"),
+            Op::Delete { key: key("a", "ahead"), expect: Expect::Present },
+            Op::Check { key: key("a", "none"), expect: Expect::Present },
+        ],
+    });
+    let after = store.request(create("a", "after"));
+    verdict.send(Ok(())).unwrap();
+    verdict.send(Ok(())).unwrap();
+    assert!(first.wait().is_ok() && ahead.wait().is_ok());
+    assert!(matches!(half.wait(), Err(Reject::Missing(_))));
+    assert_eq!(after.wait().unwrap().revision, 3);
+    let (view, a, b) = (store.view(), Resource::new("", "a"), Resource::new("", "b"));
+    let names: Vec<_> = view.list(&a, None).map(|o| (&*o.key.name, o.revision)).collect();
+    assert_eq!(names, [("after", 3), ("ahead", 2), ("old", 1)]);
+    assert_eq!((view.count(&b), view.touched(&a)), (0, 3));
+    assert!(view.touched(&b) <= 3, "nobody is woken for what did not happen");
+    assert_eq!(view.by_field(&a, "f", "v").count() + view.by_field(&b, "f", "v").count(), 0);
+}
+
+/// Far enough back that whole kept states are used, not only steps back from the newest.
+#[test]
+fn the_distant_past_is_exact() {
+    let store = Store::inline(Box::new(store::Volatile), Options::new(HEADS)).unwrap();
+    let steps = 20_000u64;
+    for i in 1..=steps {
+        let fields = Box::new([("parity".into(), (i % 2).to_string().into())]);
+        let head = Head { fields, ..Head::default() };
+        let value = json!({"metadata": {"name": "x"}, "i": i});
+        let draft = Draft::new(key("a", &format!("{}", i % 7)), head, value);
+        store.commit(Txn { ops: vec![Op::Put { draft, expect: Expect::Any }] }).unwrap();
+    }
+    let a = Resource::new("", "a");
+    for at in (0..=steps).step_by(811).chain([4095, 4096, 4097, 8192, steps - 1]) {
+        let view = store.view().at(at).unwrap();
+        let newest = view.list(&a, None).map(|object| object.revision).max();
+        assert_eq!((view.revision(), newest.unwrap_or(0)), (at, at));
+        assert_eq!(
+            view.list(&a, None).map(|object| object.revision).min(),
+            at.checked_sub(1).map(|_| at.saturating_sub(6).max(1))
+        );
+        let odd = view.list(&a, None).filter(|object| object.revision % 2 == 1).count();
+        assert_eq!(view.by_field(&a, "parity", "1").count(), odd);
+    }
+}
