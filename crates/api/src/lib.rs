@@ -6,22 +6,39 @@
 //!     match api.plan(&request, &store.view()) {
 //!         Outcome::Commit(mut pending) => {
 //!             let txn = std::mem::take(&mut pending.txn);
-//!             api.settle(pending, store.commit(txn))  }
+//!             match api.settle(pending, store.commit(txn)) { Next::Reply(r) => ..., Next::Retry => continue }
+//!         }
 //!         ...
 //!     }
 //! }
 //! ```
 
+mod answer;
 mod call;
+mod catalog;
+mod custom;
+mod decode;
+mod discovery;
 mod encode;
+mod frame;
+mod heads;
+mod jsonpath;
+mod negotiate;
+mod object;
 mod outcome;
+mod query;
+mod read;
 mod reply;
 mod request;
+mod route;
+mod select;
 mod server;
+mod table;
 mod watch;
 mod write;
 
 pub use call::{Call, DeleteOptions, Options, Patch, PatchKind, Propagation, Verb};
+pub use heads::heads;
 pub use kinds::{AllowAll, Attributes, Authorizer, Decision, NoTokens, Tokens};
 pub use outcome::{CallNext, CallOutcome, ConnectPlan, Next, Outcome, Pending, PendingCall};
 pub use reply::{Chunk, Reply, Rope};

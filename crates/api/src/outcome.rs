@@ -1,7 +1,9 @@
 //! What the pipeline decided, for a face to carry out.
 
+use crate::encode::Encoder;
 use crate::reply::Reply;
 use crate::watch::WatchPlan;
+use crate::write::Then;
 use meta::{Gvr, Problem, Value};
 use std::sync::Arc;
 use store::{Object, Txn};
@@ -12,8 +14,7 @@ pub enum Outcome {
     Reply(Reply),
     /// Commit `pending.txn`, then [`Api::settle`](crate::Api::settle).
     Commit(Pending),
-    /// Read the snapshot at this revision (or learn that it is compacted), then
-    /// [`Api::plan_past`](crate::Api::plan_past).
+    /// Not produced any more: views read the past themselves.
     Rewind(u64),
     Watch(Box<WatchPlan>),
     /// Streams to a node or a proxied backend; admitted and authorised already.
@@ -23,9 +24,10 @@ pub enum Outcome {
 /// A write waiting for the store.
 #[derive(Debug)]
 pub struct Pending {
+    /// Take it (`std::mem::take`) and commit it.
     pub txn: Txn,
-    pub(crate) then: crate::write::Then,
-    pub(crate) shape: crate::encode::Shape,
+    pub(crate) then: Then,
+    pub(crate) encoder: Encoder,
 }
 
 /// After the store answered.
@@ -45,8 +47,9 @@ pub enum CallOutcome {
 
 #[derive(Debug)]
 pub struct PendingCall {
+    /// Take it (`std::mem::take`) and commit it.
     pub txn: Txn,
-    pub(crate) then: crate::write::Then,
+    pub(crate) then: Then,
 }
 
 /// As [`Next`], for [`Call`](crate::Call)s.

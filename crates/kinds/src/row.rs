@@ -22,6 +22,7 @@ pub struct KindRow {
     pub fields: &'static [FieldRow],
     pub table: TableRow,
     pub hooks: Hooks,
+    pub traits: Traits,
     /// Where the objects are filed when not under the row's own group and plural (events).
     pub filed_as: Option<(&'static str, &'static str)>,
     /// A valid object in YAML for the generic row tests; `""` for kinds that are not stored.
@@ -155,6 +156,28 @@ pub struct Hooks {
     pub held: Option<fn(&Value) -> bool>,
     /// When a delete only marks the object: what else changes (a namespace's phase).
     pub terminate: Option<fn(&mut Value)>,
+}
+
+/// Small differences between upstream's strategies.
+#[derive(Clone, Copy)]
+pub struct Traits {
+    /// A completed delete answers the object instead of a `Status` (`ReturnDeletedObject`).
+    pub returns_deleted: bool,
+    /// A PUT to a name that does not exist creates it (`AllowCreateOnUpdate`).
+    pub put_creates: bool,
+    /// A PUT without `resourceVersion` overwrites (`AllowUnconditionalUpdate`).
+    pub unconditional: bool,
+    /// What is wrong with a name; empty when nothing is.
+    pub name: fn(&str) -> Vec<String>,
+}
+
+impl Traits {
+    pub const USUAL: Self = Self {
+        returns_deleted: false,
+        put_creates: false,
+        unconditional: true,
+        name: meta::names::dns_subdomain,
+    };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

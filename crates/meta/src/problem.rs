@@ -92,6 +92,8 @@ pub struct Details {
     pub uid: String,
     pub causes: Vec<Cause>,
     pub retry_after_secs: u32,
+    /// Not in `details`: `metadata.continue` of the Status, for lists that may go on inconsistently.
+    pub token: String,
 }
 
 /// One entry of `Status.details.causes`.
@@ -341,15 +343,25 @@ impl Problem {
         let mut status = Map::new();
         status.insert("kind".into(), "Status".into());
         status.insert("apiVersion".into(), "v1".into());
-        status.insert("metadata".into(), Value::Object(Map::new()));
+        status.insert("metadata".into(), self.status_metadata());
         status.insert("status".into(), "Failure".into());
         status.insert("message".into(), self.message.clone().into());
         status.insert("reason".into(), self.reason.as_str().into());
-        if let Some(details) = &self.details {
+        if let Some(details) = self.details.as_ref().filter(|d| !d.is_empty()) {
             status.insert("details".into(), details.to_value());
         }
         status.insert("code".into(), self.code().into());
         Value::Object(status)
+    }
+}
+
+impl Problem {
+    fn status_metadata(&self) -> Value {
+        let mut out = Map::new();
+        if let Some(details) = &self.details {
+            put(&mut out, "continue", &details.token);
+        }
+        Value::Object(out)
     }
 }
 
@@ -362,6 +374,10 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Details {
+    fn is_empty(&self) -> bool {
+        *self == Self { token: self.token.clone(), ..Self::default() }
+    }
+
     fn to_value(&self) -> Value {
         let mut out = Map::new();
         for (key, text) in
