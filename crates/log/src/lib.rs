@@ -8,6 +8,7 @@
 //! never acknowledged end of the last segment is refused by file and offset.
 
 mod backup;
+mod control;
 mod disk;
 mod frame;
 mod keys;
@@ -18,7 +19,8 @@ mod snapshot;
 mod wal;
 
 pub use backup::{restore, verify};
+pub use control::Control;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use keys::Keys;
 pub use sim::{SimDisk, SimFile};
-pub use wal::{Aside, Control, Options, Wal};
+pub use wal::{Aside, Options, Wal};

@@ -1,5 +1,6 @@
 //! The log itself: the newest snapshot, the segments after it, and the change from old to new ones.
 
+use crate::control::Control;
 use crate::disk::{Disk, Sink};
 use crate::frame::{self, Frames, Kind, Next, SECTOR, Tail, judge};
 use crate::keys::Keys;
@@ -57,13 +58,6 @@ struct Growth {
     not_before: u64,
 }
 
-/// What an operator may do while the log is in use.
-#[derive(Clone)]
-pub struct Control<D: Disk> {
-    disk: D,
-    codec: Codec,
-}
-
 /// The files of a log.
 #[derive(Default)]
 struct Files {
@@ -87,7 +81,7 @@ impl<D: Disk> Wal<D> {
     }
 
     pub fn control(&self) -> Control<D> {
-        Control { disk: self.disk.clone(), codec: self.codec.clone() }
+        Control::new(self.disk.clone(), self.codec.clone())
     }
 
     fn files(&self) -> io::Result<Files> {
@@ -310,7 +304,7 @@ fn write_snapshot<D: Disk>(disk: &D, codec: &Codec, view: &View) -> io::Result<u
     written
 }
 
-fn failed(what: &str, error: &io::Error) -> LogError {
+pub(crate) fn failed(what: &str, error: &io::Error) -> LogError {
     LogError { message: format!("{what}: {error}"), transient: true }
 }
 
@@ -378,33 +372,5 @@ impl<D: Disk> Drop for Wal<D> {
     fn drop(&mut self) {
         // A snapshot that cannot be finished is made again after the next start.
         let _ = self.join();
-    }
-}
-
-impl<D: Disk> Control<D> {
-    /// Seals with a fresh key from now on, writes everything anew with it, then forgets the older keys.
-    ///
-    /// # Errors
-    /// When something could not be written; whatever is on the disk can still be read with the key file.
-    pub fn rotate(&self, store: &store::Store) -> Result<(), LogError> {
-        let keys = &self.codec.keys;
-        let save = || keys.save(&self.disk).map_err(|error| failed("the key file", &error));
-        keys.add().map_err(|error| failed("a new key", &error))?;
-        if let Err(error) = save() {
-            keys.withdraw();
-            return Err(error);
-        }
-        store.snapshot()?;
-        keys.retire();
-        save()
-    }
-
-    /// Writes the view to `out` as a backup: see [`restore`](crate::restore). Returns its size. Sealed
-    /// records stay sealed, so a restore also needs the key file.
-    ///
-    /// # Errors
-    /// Those of `out`; what was written so far is of no use then.
-    pub fn backup(&self, view: &View, out: &mut dyn Write) -> io::Result<u64> {
-        snapshot::write(view, &self.codec, out)
     }
 }
