@@ -153,6 +153,7 @@ impl Table {
             fields: if is_kind { type_meta() } else { Vec::new() },
             by_name: Vec::new(),
             always: Vec::new(),
+            wire_order: Vec::new(),
             inlines: Vec::new(),
             is_kind,
             preserve_unknown: false,

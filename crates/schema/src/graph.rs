@@ -99,6 +99,8 @@ pub struct Struct {
     pub(crate) by_name: Vec<u16>,
     /// Indices of the fields Go writes even when they are absent.
     pub(crate) always: Vec<u16>,
+    /// Protobuf numbers in ascending order with the index of the field, `u16::MAX` for an [`Inline`].
+    pub(crate) wire_order: Vec<(u32, u16)>,
     /// Go's embedded structs: nested messages on the protobuf wire, flat in JSON.
     pub inlines: Vec<Inline>,
     /// Carries `apiVersion` and `kind` (fields number 0: they are not in the protobuf message).
@@ -245,6 +247,11 @@ impl Struct {
         found.ok().map(|i| self.by_name[i] as usize)
     }
 
+    /// A Go struct of the table, not a node of a CRD.
+    pub fn is_builtin(&self) -> bool {
+        !self.name.is_empty()
+    }
+
     /// Must be called after `fields` were filled.
     pub(crate) fn index(&mut self) {
         let mut order: Vec<u16> = (0..self.fields.len()).map(|i| i as u16).collect();
@@ -252,6 +259,10 @@ impl Struct {
         self.by_name = order;
         let always = |f: &Field| matches!(f.presence, Presence::Always | Presence::AlwaysNull);
         let listed = self.fields.iter().enumerate().filter(|(_, field)| always(field));
+        let own = self.fields.iter().enumerate().filter(|(_, f)| f.via == 0 && f.number > 0);
+        self.wire_order = own.map(|(i, f)| (f.number, i as u16)).collect();
+        self.wire_order.extend(self.inlines.iter().map(|inline| (inline.number, u16::MAX)));
+        self.wire_order.sort_unstable();
         self.always = listed.map(|(i, _)| i as u16).collect();
     }
 }

@@ -122,7 +122,7 @@ fn double(token: Token<'_>) -> Result<Value, LeafError> {
 }
 
 /// Go writes `1.0` as `1`.
-fn whole(value: Value) -> Value {
+pub(crate) fn whole(value: Value) -> Value {
     match value.as_f64() {
         Some(f) if value.is_f64() && f.fract() == 0.0 && f.abs() < 1e15 => (f as i64).into(),
         _ => value,

@@ -17,12 +17,12 @@ mod shape;
 mod validate;
 mod yaml;
 
-pub use crd::compile;
+pub use crd::{compile, schemaless};
 pub use decode::{DecodeError, Decoded, Finding, decode_json};
 pub use facts::{MessageId, group_version, kind, message, messages, named};
 pub use graph::{Field, Inline, List, ListKind, Presence, Scalar, Shape, Str, Struct, Type};
 pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal};
-pub use rules::Rules;
+pub use rules::{Pattern, Rules};
 pub use shape::{apply_defaults, normalise, prune};
 pub use validate::validate;
 pub use yaml::{Converted, decode_yaml, yaml_to_json};

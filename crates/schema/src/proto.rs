@@ -1,12 +1,31 @@
-//! Kubernetes protobuf, driven by the table.
-use crate::graph::Type;
-use meta::Value;
+//! Kubernetes protobuf (gogo proto2 messages), driven by the table: no message type is written by hand.
+//!
+//! Byte order and presence follow upstream's generated marshallers: fields by ascending number, maps by
+//! sorted key, plain Go values written even when zero, pointers, lists and maps only when set.
+
+mod decode;
+mod encode;
+mod envelope;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use decode::decode_proto;
+pub use encode::encode_proto;
+pub use envelope::{Envelope, open, seal};
+
 use std::fmt;
 
 /// Why bytes are no message of the type, or a value cannot be written as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProtoError {
     pub message: String,
+}
+
+impl ProtoError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
 }
 
 impl fmt::Display for ProtoError {
@@ -16,32 +35,3 @@ impl fmt::Display for ProtoError {
 }
 
 impl std::error::Error for ProtoError {}
-
-/// The `k8s\0` envelope (`runtime.Unknown`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Envelope<'a> {
-    pub api_version: &'a str,
-    pub kind: &'a str,
-    pub raw: &'a [u8],
-    pub content_type: &'a str,
-}
-
-/// Opens an envelope.
-pub fn open(_bytes: &[u8]) -> Result<Envelope<'_>, ProtoError> {
-    Err(ProtoError { message: "open: not built yet".into() })
-}
-
-/// Seals an envelope.
-pub fn seal(_envelope: &Envelope<'_>) -> Vec<u8> {
-    Vec::new()
-}
-
-/// One bare message to JSON form.
-pub fn decode_proto(_bytes: &[u8], _ty: &Type) -> Result<Value, ProtoError> {
-    Err(ProtoError { message: "decode_proto: not built yet".into() })
-}
-
-/// A value to one bare message.
-pub fn encode_proto(_value: &Value, _ty: &Type) -> Result<Vec<u8>, ProtoError> {
-    Err(ProtoError { message: "encode_proto: not built yet".into() })
-}

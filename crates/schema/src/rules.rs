@@ -2,6 +2,7 @@
 
 use crate::graph::{Str, Type};
 use meta::Value;
+use regex::Regex;
 
 /// What a CRD's schema node demands beyond its type. Numbers are kept as JSON to print them as written.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -9,7 +10,7 @@ pub struct Rules {
     pub title: Str,
     pub description: Str,
     pub format: Str,
-    pub pattern: Str,
+    pub pattern: Option<Pattern>,
     pub default: Option<Value>,
     pub options: Vec<Value>,
     pub minimum: Option<f64>,
@@ -37,4 +38,21 @@ pub struct Rules {
     pub int_or_string: bool,
     /// `x-kubernetes-validations`, verbatim: CEL is compiled elsewhere.
     pub validations: Vec<Value>,
+}
+
+/// A compiled `pattern`. Go's syntax and this one agree on all but a few rarely used escapes.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Rules {
+    /// Nothing beyond the type is demanded.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }

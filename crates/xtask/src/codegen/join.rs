@@ -181,6 +181,8 @@ impl Joiner<'_> {
         let code = self.type_code(package, &field.wire)?;
         let mut line = format!("{} {} {code} {}", declared.json, field.number, declared.presence);
         let required = match definition {
+            // k8s-openapi demands `metadata` of every kind; upstream's document does not.
+            Some(_) if go.kind && declared.json == "metadata" => false,
             Some(definition) => definition.required.contains(&declared.json),
             None => {
                 ["w", "n"].contains(&declared.presence.as_str())
