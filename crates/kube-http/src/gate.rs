@@ -131,6 +131,10 @@ impl Authorizer for Gate {
         let reason = decision.reason().to_string();
         if decision.allowed() { Decision::Allow { reason } } else { Decision::Deny { reason } }
     }
+
+    fn rules(&self, identity: &Identity, namespace: &str, view: &View) -> Value {
+        auth::rules_review(&self.0.authority, identity, namespace, view)
+    }
 }
 
 impl Tokens for Gate {

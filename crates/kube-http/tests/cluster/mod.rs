@@ -1,8 +1,10 @@
 //! A control plane in this process: store, pipeline and face, without controllers and without a node.
 
+#![allow(dead_code, reason = "every test takes the parts it needs")]
+
 use api::Api;
 use auth::Authenticator;
-use kube_http::{Check, Config, Deps, Gate, Health, NoNode, Server, bootstrap};
+use kube_http::{Audit, Check, Config, Deps, Gate, Health, NoNode, Server, bootstrap};
 use log::{RealDisk, Wal};
 use meta::Time;
 use pki::{Kubeconfig, Names, Pki};
@@ -24,12 +26,20 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start(data_dir: &Path, listen: SocketAddr) -> Result<Self, Box<dyn Error>> {
+        Self::start_with(data_dir, listen, Config::default(), None).await
+    }
+
+    pub async fn start_with(
+        data_dir: &Path,
+        listen: SocketAddr,
+        config: Config,
+        audit: Option<Audit>,
+    ) -> Result<Self, Box<dyn Error>> {
         let names = Names::standard("", listen.ip(), [10, 96, 0, 1].into());
         let pki = Arc::new(Pki::open(data_dir, names, now())?);
         let disk = RealDisk::open(&data_dir.join("store"))?;
         let log = Wal::open(disk, log::Options::default())?;
-        let heads = store::Heads { version: 1, parse: |_, _| store::Head::default() };
-        let store = Store::open(Box::new(log), Options::new(heads))?;
+        let store = Store::open(Box::new(log), Options::new(api::heads()))?;
         let gate = Gate::new(Authenticator::default(), pki.signing_key().clone());
         let api = Arc::new(Api::new(Box::new(gate.clone()), Box::new(gate.clone())));
         let health = Arc::new(Health::default());
@@ -40,8 +50,8 @@ impl Cluster {
             pki: pki.clone(),
             connect: Arc::new(NoNode),
             health: health.clone(),
-            audit: None,
-            config: Config::default(),
+            audit,
+            config,
         };
         let server = Server::new(deps)?;
         let listener = TcpListener::bind(listen).await?;
@@ -58,6 +68,11 @@ impl Cluster {
         let (path, name) = (path.to_path_buf(), "boxship".into());
         let server = format!("https://{}", self.address);
         Ok(self.pki.keep_kubeconfig(Kubeconfig { path, name, server }, now())?)
+    }
+
+    /// Certificates and keys, for clients of tests.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
     }
 
     pub async fn stop(self) {
