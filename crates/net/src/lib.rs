@@ -5,6 +5,7 @@
 //! says what it found. It keeps no records: what an instance owns can be read off the kernel.
 
 mod conntrack;
+pub mod dns;
 mod error;
 mod instance;
 mod link;

@@ -1,6 +1,19 @@
 //! Names: what a zone holds and what it answers. One server (in the crate `net`) serves both
 //! container names on Docker networks and the cluster's records.
 
+mod answer;
+mod cluster;
+mod containers;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+mod zone;
+
+pub use answer::{Answer, Chase, Transport, answer, failure, finish};
+pub use cluster::zone;
+pub use containers::{ContainerName, container_records};
+pub use zone::{Data, Records, Zone};
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,6 +24,10 @@ use ipnet::IpNet;
 pub struct DnsInput {
     /// Usually `cluster.local`.
     pub domain: String,
+    /// Serial of the SOA record: the revision the input was read at.
+    pub serial: u32,
+    /// Addresses of the DNS Service itself, for the zone's NS record.
+    pub dns_ips: Vec<IpAddr>,
     pub services: Vec<DnsService>,
     /// Namespaces that exist; pod records `1-2-3-4.ns.pod` are answered in them.
     pub namespaces: Vec<String>,
