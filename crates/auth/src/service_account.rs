@@ -1,6 +1,7 @@
 //! Service-account tokens: what their claims say and whether that still holds
 //! (upstream `pkg/serviceaccount/{claims,jwt}.go`).
 
+use crate::escalation::quoted;
 use crate::json::text;
 use crate::jwt;
 use crate::keys::TokenKeys;
@@ -179,10 +180,4 @@ pub fn service_account_identity(
     claims.check_time(now)?;
     claims.check_bound(view, now)?;
     Ok((claims.identity(), shared))
-}
-
-/// Go's `%q` of a slice of strings.
-fn quoted(list: &[String]) -> String {
-    let each: Vec<_> = list.iter().map(|s| format!("{s:?}")).collect();
-    format!("[{}]", each.join(" "))
 }
