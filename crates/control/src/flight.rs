@@ -65,6 +65,10 @@ impl Tower {
         self.tickets.is_empty()
     }
 
+    pub fn in_flight(&self) -> usize {
+        self.tickets.len()
+    }
+
     pub fn take_landed(&self) -> Option<Landed> {
         self.landed.try_recv().ok()
     }

@@ -8,10 +8,12 @@ mod due;
 mod flight;
 mod notes;
 mod run;
+mod scheduling;
 mod turn;
 
 #[cfg(test)]
 mod tests;
 
-pub use run::{Handle, start};
+pub use run::{Handle, start, start_scheduler};
+pub use scheduling::Scheduling;
 pub use turn::{Entropy, Turn};

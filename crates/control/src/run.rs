@@ -1,5 +1,6 @@
 //! Drives a [`Turn`] with the real clock in a thread of its own.
 
+use crate::scheduling::Scheduling;
 use crate::turn::{Entropy, Turn};
 use api::Api;
 use controllers::Row;
@@ -17,7 +18,52 @@ pub struct Handle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts the loop over `table`.
+/// One of the loops, as the thread that drives it sees it.
+trait Loop {
+    fn drive_here(&self);
+    /// Returns whether it did anything.
+    fn turn(&mut self, now: Time) -> bool;
+    fn seen(&self) -> u64;
+    fn next_timer(&self) -> Option<Time>;
+}
+
+impl Loop for Turn {
+    fn drive_here(&self) {
+        Turn::drive_here(self);
+    }
+
+    fn turn(&mut self, now: Time) -> bool {
+        Turn::turn(self, now)
+    }
+
+    fn seen(&self) -> u64 {
+        Turn::seen(self)
+    }
+
+    fn next_timer(&self) -> Option<Time> {
+        Turn::next_timer(self)
+    }
+}
+
+impl Loop for Scheduling {
+    fn drive_here(&self) {
+        Scheduling::drive_here(self);
+    }
+
+    fn turn(&mut self, now: Time) -> bool {
+        Scheduling::turn(self, now)
+    }
+
+    fn seen(&self) -> u64 {
+        Scheduling::seen(self)
+    }
+
+    fn next_timer(&self) -> Option<Time> {
+        Scheduling::next_timer(self)
+    }
+}
+
+/// Starts the controllers of `table`.
 ///
 /// # Errors
 /// When the thread cannot be started.
@@ -26,27 +72,43 @@ pub fn start(
     store: Store,
     table: &'static [&'static Row],
 ) -> std::io::Result<Handle> {
+    spawn("control", store.clone(), move || Turn::new(api, store, table, entropy()))
+}
+
+/// Starts the scheduler.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn start_scheduler(api: Arc<Api>, store: Store) -> std::io::Result<Handle> {
+    spawn("scheduler", store.clone(), move || Scheduling::new(api, store, entropy()))
+}
+
+fn spawn<L: Loop>(
+    name: &str,
+    store: Store,
+    make: impl FnOnce() -> L + Send + 'static,
+) -> std::io::Result<Handle> {
     let stop = Arc::new(AtomicBool::new(false));
     let theirs = stop.clone();
-    let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-        run(&mut Turn::new(api, store.clone(), table, entropy()), &store, &theirs)
-    })?;
+    let thread = std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || run(&mut make(), &store, &theirs))?;
     Ok(Handle { stop, thread: Some(thread) })
 }
 
-fn run(turn: &mut Turn, store: &Store, stop: &AtomicBool) {
-    turn.drive_here();
+fn run(driven: &mut impl Loop, store: &Store, stop: &AtomicBool) {
+    driven.drive_here();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut subscription = store.subscribe();
     while !stop.load(Ordering::Acquire) {
         let now = clock();
-        if turn.turn(now) {
+        if driven.turn(now) {
             continue;
         }
-        if subscription.poll_past(turn.seen(), &mut Context::from_waker(&waker)).is_ready() {
+        if subscription.poll_past(driven.seen(), &mut Context::from_waker(&waker)).is_ready() {
             continue;
         }
-        match turn.next_timer() {
+        match driven.next_timer() {
             Some(at) => std::thread::park_timeout(until(at, now)),
             None => std::thread::park(),
         }

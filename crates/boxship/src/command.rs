@@ -1,0 +1,31 @@
+//! The commands. One row each; help and dispatch derive from the rows.
+
+use crate::failure::Failure;
+use crate::server;
+use clap::{ArgMatches, Command};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// A command: its arguments and what it runs.
+pub struct Row {
+    pub command: fn() -> Command,
+    pub run: fn(&ArgMatches) -> Result<ExitCode, Failure>,
+}
+
+static COMMANDS: &[&Row] = &[&server::ROW];
+
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    let matches = parser().get_matches_from(args);
+    let (name, inner) = matches.subcommand().expect("clap requires a subcommand");
+    let row = COMMANDS.iter().find(|row| (row.command)().get_name() == name);
+    (row.expect("clap accepts only rows of the table").run)(inner)
+}
+
+fn parser() -> Command {
+    Command::new("boxship")
+        .about("Docker and Kubernetes in one binary")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(COMMANDS.iter().map(|row| (row.command)()))
+}

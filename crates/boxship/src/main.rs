@@ -1,0 +1,20 @@
+//! `boxship`: Docker and Kubernetes in one binary. This crate only puts the pieces together.
+
+mod command;
+mod failure;
+mod server;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match command::run(std::env::args_os()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprint!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

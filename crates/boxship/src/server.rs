@@ -1,0 +1,182 @@
+//! `boxship server`: the control plane alone. Order of construction is order of start.
+
+use crate::command::Row;
+use crate::failure::Failure;
+use api::Api;
+use auth::Authenticator;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use kube_http::{Check, Config, Deps, Gate, Health, NoNode, Server, bootstrap};
+use meta::Time;
+use pki::{Kubeconfig, Names, Pki};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub static ROW: Row = Row { command, run };
+
+fn command() -> Command {
+    Command::new("server")
+        .about("Run the Kubernetes control plane without a node")
+        .after_help(
+            "Examples:\n  boxship server\n  boxship server --data-dir /tmp/try --listen 127.0.0.1:7443 --write-kubeconfig try.yaml",
+        )
+        .args(common())
+}
+
+/// Arguments that every way to run a control plane has.
+pub fn common() -> [Arg; 3] {
+    [
+        Arg::new("data-dir")
+            .long("data-dir")
+            .value_name("DIR")
+            .help("Everything this instance owns")
+            .default_value("/var/lib/boxship")
+            .value_parser(value_parser!(PathBuf)),
+        Arg::new("listen")
+            .long("listen")
+            .value_name("IP:PORT")
+            .help("Where the Kubernetes API answers")
+            .default_value("127.0.0.1:6443")
+            .value_parser(value_parser!(SocketAddr)),
+        Arg::new("write-kubeconfig")
+            .long("write-kubeconfig")
+            .value_name("FILE")
+            .help("Write the administrator's kubeconfig here and keep it current")
+            .value_parser(value_parser!(PathBuf)),
+    ]
+}
+
+fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
+    let started = Instant::now();
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let plane = ControlPlane::start(args).await?;
+        println!("ready in {:.3} s", started.elapsed().as_secs_f64());
+        stopped().await?;
+        plane.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Few threads with small stacks: idle threads are most of an idle process.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .thread_keep_alive(Duration::from_secs(2))
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new("start the runtime", e))
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn stopped() -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|e| Failure::new("listen for signals", e));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// API server, controllers and scheduler of one instance.
+pub struct ControlPlane {
+    pub api: Arc<Api>,
+    pub store: Store,
+    server: Arc<Server>,
+    face: tokio::task::JoinHandle<()>,
+    loops: Vec<control::Handle>,
+}
+
+impl ControlPlane {
+    pub async fn start(args: &ArgMatches) -> Result<Self, Failure> {
+        let data_dir: &PathBuf = args.get_one("data-dir").expect("it has a default");
+        let listen: SocketAddr = *args.get_one("listen").expect("it has a default");
+        let names = Names::standard("", listen.ip(), [10, 96, 0, 1].into());
+        let pki = Arc::new(open_pki(data_dir, names)?);
+        let store = open_store(data_dir)?;
+        let gate = Gate::new(Authenticator::default(), pki.signing_key().clone());
+        let api = Arc::new(Api::new(Box::new(gate.clone()), Box::new(gate.clone())));
+        let health = Arc::new(Health::default());
+        let server = Server::new(Deps {
+            api: api.clone(),
+            store: store.clone(),
+            gate,
+            pki: pki.clone(),
+            connect: Arc::new(NoNode),
+            health: health.clone(),
+            audit: None,
+            config: Config::default(),
+        })
+        .map_err(|e| Failure::new("configure TLS", e))?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|e| Failure::new(format!("listen on `{listen}`"), e).hint(IN_USE))?;
+        let address = listener.local_addr().unwrap_or(listen);
+        let face = tokio::spawn(server.clone().serve(listener));
+        health.set(BOOTSTRAP, Check::Starting);
+        bootstrap(&api, &store, &pki)
+            .await
+            .map_err(|e| Failure::new("write the system objects", e))?;
+        health.set(BOOTSTRAP, Check::Passes);
+        let loops = start_loops(&api, &store)?;
+        if let Some(path) = args.get_one::<PathBuf>("write-kubeconfig") {
+            write_kubeconfig(&pki, path, address)?;
+        }
+        Ok(Self { api, store, server, face, loops })
+    }
+
+    /// Ends watches, lets requests under way finish, stops the loops.
+    pub async fn stop(self) {
+        drop(self.loops);
+        self.server.stop();
+        // A panic of the accept loop has been printed.
+        let _ = self.face.await;
+        self.store.close();
+    }
+}
+
+const BOOTSTRAP: &str = "poststarthook/rbac/bootstrap-roles";
+const IN_USE: &str = "another instance may be running; choose another address with --listen";
+
+fn open_pki(data_dir: &Path, names: Names) -> Result<Pki, Failure> {
+    let what = || format!("open the certificates in `{}`", data_dir.join("pki").display());
+    Pki::open(data_dir, names, now()).map_err(|e| Failure::new(what(), e))
+}
+
+fn open_store(data_dir: &Path) -> Result<Store, Failure> {
+    let dir = data_dir.join("store");
+    let what = || format!("open the store in `{}`", dir.display());
+    let disk = log::RealDisk::open(&dir).map_err(|e| Failure::new(what(), e))?;
+    let wal = log::Wal::open(disk, log::Options::default()).map_err(|e| Failure::new(what(), e))?;
+    Store::open(Box::new(wal), store::Options::new(api::heads()))
+        .map_err(|e| Failure::new(what(), e))
+}
+
+fn start_loops(api: &Arc<Api>, store: &Store) -> Result<Vec<control::Handle>, Failure> {
+    let failed = |e| Failure::new("start the control loops", e);
+    let controllers =
+        control::start(api.clone(), store.clone(), controllers::TABLE).map_err(failed)?;
+    let scheduler = control::start_scheduler(api.clone(), store.clone()).map_err(failed)?;
+    Ok(vec![controllers, scheduler])
+}
+
+fn write_kubeconfig(pki: &Pki, path: &Path, address: SocketAddr) -> Result<(), Failure> {
+    let server = format!("https://{address}");
+    let config = Kubeconfig { path: path.to_path_buf(), name: "boxship".into(), server };
+    pki.keep_kubeconfig(config, now())
+        .map_err(|e| Failure::new(format!("write the kubeconfig `{}`", path.display()), e))
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
