@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -65,7 +66,7 @@ async fn connection(
     let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
     let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     let limit = server.deps.config.handshake_timeout;
-    let Ok(Ok(tls)) = tokio::time::timeout(limit, acceptor.accept(stream)).await else {
+    let Ok(Some(tls)) = tokio::time::timeout(limit, handshake(&acceptor, stream)).await else {
         return;
     };
     let peer = Arc::new(peer(&server, &tls, address));
@@ -76,6 +77,20 @@ async fn connection(
         tracing::debug!("connection of {address}: {error}");
     }
     drop(alive);
+}
+
+/// `None` when the client speaks no TLS; one that speaks HTTP is told so, as Go's server does.
+async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    const PLAIN: &[u8] =
+        b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let mut first = [0; 1];
+    match stream.peek(&mut first).await {
+        Ok(1) if first[0].is_ascii_uppercase() => {
+            let _ = stream.write_all(PLAIN).await;
+            None
+        }
+        _ => acceptor.accept(stream).await.ok(),
+    }
 }
 
 /// Who the client certificate names; verified once per connection.

@@ -168,6 +168,22 @@ impl Pki {
         self.client(&CLIENTS[0], now)
     }
 
+    /// What the API server shows to extension servers, signed by the front proxy's authority.
+    ///
+    /// # Errors
+    /// As [`Pki::open`].
+    pub fn front_proxy_client(&self, now: Time) -> Result<Issued, PkiError> {
+        self.client(&CLIENTS[1], now)
+    }
+
+    /// What the API server shows to nodes.
+    ///
+    /// # Errors
+    /// As [`Pki::open`].
+    pub fn kubelet_client(&self, now: Time) -> Result<Issued, PkiError> {
+        self.client(&CLIENTS[2], now)
+    }
+
     /// A certificate that is not kept: for a node, a proxy, a person.
     ///
     /// # Errors
