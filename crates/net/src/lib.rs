@@ -21,7 +21,7 @@ pub use error::Error;
 pub use instance::{Instance, Owned, OwnedKind};
 pub use link::{
     AttachSpec, Attached, BridgeSpec, LinkStats, Mac, Neighbours, add_subnet_route, host_subnets,
-    loopback_up, stats,
+    loopback_up, set_default_routes, stats,
 };
 pub use netns::Netns;
 pub use nft::{Applied, Firewall, remove_tables};

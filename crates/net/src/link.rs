@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::instance::{Instance, OwnedKind, delete_link};
-use crate::netlink::Netlink;
+use crate::netlink::{Message, Netlink};
 use crate::netns::Netns;
 use crate::rtnl::{self, End, RouteSpec};
 use crate::{Error, sysctl};
@@ -80,11 +82,17 @@ pub struct AttachSpec {
     pub neighbours: Neighbours,
 }
 
-/// Whether containers on one bridge see each other (Docker's `enable_icc`).
+/// How containers on one bridge see each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
+    /// Directly over the bridge (Docker's default).
     Reachable,
+    /// Not at all (Docker's `enable_icc=false`).
     Isolated,
+    /// Through the host, which answers for their addresses (a private VLAN with proxy ARP): so
+    /// every IPv4 packet meets the firewall's translations, whether or not the host lets it see
+    /// bridged ones. What Pods want. Not for bridges that also have isolated ports.
+    Routed,
 }
 
 /// What an attachment became.
@@ -124,22 +132,25 @@ impl Instance {
             let mac = spec.gateways.first().map(|g| Mac::for_addr(g.addr())).unwrap_or_default();
             nl.request(rtnl::bridge(&spec.ifname, mac, mtu))?;
         }
+        Instance::bridge_switches(&spec.ifname)?;
         let index = rtnl::link(&mut nl, &spec.ifname)?.index;
         let alias = self.alias(OwnedKind::Bridge, &spec.id);
         let mut requests = vec![rtnl::up_with_alias(&spec.ifname, &alias)];
         requests.extend(spec.gateways.iter().map(|net| rtnl::address(index, *net)));
         nl.requests(requests)?;
-        self.bridge_switches(&spec.ifname)?;
         Ok(mtu)
     }
 
-    fn bridge_switches(&self, ifname: &str) -> Result<(), Error> {
+    fn bridge_switches(ifname: &str) -> Result<(), Error> {
         let switch = |name: &str| format!("net/ipv4/conf/{ifname}/{name}");
         // Lets the host reach published ports on 127.0.0.1; the firewall guards the other way.
         sysctl::set(&switch("route_localnet"), "1")?;
         // A translated packet often leaves where it came from. A redirect would be wrong, and it
         // would use up the rate of the refusals that a client waits for.
-        sysctl::set(&switch("send_redirects"), "0")
+        sysctl::set(&switch("send_redirects"), "0")?;
+        // The host asks for neighbours of forwarded packets from its link-local address, which
+        // must not be held back for a second to see whether somebody else has it.
+        sysctl::set_if_present(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")
     }
 
     /// Deletes a bridge; one that is not there is fine.
@@ -154,7 +165,8 @@ impl Instance {
         let host_ifname = self.veth_name(&spec.id);
         let result = self
             .make_veth(&mut host, &host_ifname, netns, spec)
-            .and_then(|made| configure(netns, spec, made));
+            .and_then(|made| configure(netns, spec, made))
+            .and_then(|made| wait_until_carrying(&mut host, &host_ifname).map(|()| made));
         if result.is_err() {
             let _ = delete_link(&mut host, &host_ifname);
         }
@@ -173,13 +185,16 @@ impl Instance {
         let mac = spec.mac.or_else(|| spec.addrs.first().map(|a| Mac::for_addr(a.addr())));
         let near = End { name: host_ifname, mtu, mac: None };
         let far = End { name: &spec.ifname, mtu, mac };
+        if spec.neighbours == Neighbours::Routed {
+            sysctl::set(&format!("net/ipv4/conf/{}/proxy_arp_pvlan", spec.bridge), "1")?;
+        }
         // A veth of this name is left over from a crash: the id is ours alone.
         delete_link(nl, host_ifname)?;
         nl.requests(vec![
             rtnl::veth(&near, Some(bridge.index), &far, netns.as_fd()),
             rtnl::no_link_local(host_ifname),
             rtnl::up_with_alias(host_ifname, &self.alias(OwnedKind::Veth, &spec.id)),
-            rtnl::bridge_port(host_ifname, spec.neighbours == Neighbours::Isolated),
+            rtnl::bridge_port(host_ifname, spec.neighbours != Neighbours::Reachable),
         ])?;
         let mac = mac.unwrap_or_default();
         Ok(Attached { host_ifname: host_ifname.to_string(), index: 0, mac, mtu })
@@ -189,6 +204,19 @@ impl Instance {
     pub fn detach(&self, endpoint_id: &str) -> Result<(), Error> {
         delete_link(&mut Netlink::route()?, &self.veth_name(endpoint_id))
     }
+}
+
+/// Makes gateways the default routes of a container over one of its interfaces; those of other
+/// interfaces are replaced. For a container whose first network was disconnected.
+pub fn set_default_routes(netns: &Netns, ifname: &str, via: &[IpAddr]) -> Result<(), Error> {
+    let mut nl = netns.run(Netlink::route)?;
+    let index = rtnl::link(&mut nl, ifname)?.index;
+    nl.requests(via.iter().map(|gateway| default_route(*gateway, index)).collect())
+}
+
+fn default_route(gateway: IpAddr, index: u32) -> Message {
+    let to = everywhere(gateway);
+    rtnl::add_route(&RouteSpec { to, via: Some(gateway), source: None, index })
 }
 
 /// The part that happens inside the namespace.
@@ -201,16 +229,25 @@ fn configure(netns: &Netns, spec: &AttachSpec, made: Attached) -> Result<Attache
     }
     requests.push(rtnl::up(&spec.ifname));
     requests.extend(spec.addrs.iter().map(|net| rtnl::address(link.index, *net)));
-    for gateway in &spec.gateways {
-        requests.push(rtnl::add_route(&RouteSpec {
-            to: everywhere(*gateway),
-            via: Some(*gateway),
-            source: None,
-            index: link.index,
-        }));
-    }
+    requests.extend(spec.gateways.iter().map(|gateway| default_route(*gateway, link.index)));
     nl.requests(requests)?;
+    wait_until_carrying(&mut nl, &spec.ifname)?;
     Ok(Attached { index: link.index, mac: link.mac, ..made })
+}
+
+/// A veth pair that is up is not yet in use: the kernel's link watcher comes by a little later,
+/// and until then packets are lost (the first ARP request too, which costs a whole second). New
+/// kernels (6.8) run it when they are asked for the link; older ones are given some time.
+fn wait_until_carrying(nl: &mut Netlink, ifname: &str) -> Result<(), Error> {
+    const PAUSE: Duration = Duration::from_micros(500);
+    const PATIENCE: usize = 100;
+    for _ in 0..PATIENCE {
+        if rtnl::link(nl, ifname)?.carries {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn everywhere(family: IpAddr) -> IpNet {

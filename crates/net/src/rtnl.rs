@@ -21,6 +21,8 @@ const ADDRESS: u16 = 1;
 const IFNAME: u16 = 3;
 const MTU: u16 = 4;
 const MASTER: u16 = 10;
+const OPERSTATE: u16 = 16;
+const OPER_UP: u8 = 6;
 const LINKINFO: u16 = 18;
 const IFALIAS: u16 = 20;
 const STATS64: u16 = 23;
@@ -227,7 +229,8 @@ pub(crate) struct LinkSeen {
     pub(crate) kind: String,
     pub(crate) mtu: u32,
     pub(crate) mac: Mac,
-    pub(crate) flags: u32,
+    /// Whether the link carries packets (`operstate` up).
+    pub(crate) carries: bool,
     /// Packets and bytes in the order of `struct rtnl_link_stats64`.
     pub(crate) stats: Vec<u64>,
 }
@@ -271,7 +274,7 @@ fn parse_link(payload: &[u8]) -> Option<LinkSeen> {
         kind: attrs.nest(LINKINFO).text(INFO_KIND).unwrap_or_default(),
         mtu: attrs.u32(MTU).unwrap_or_default(),
         mac: attrs.get(ADDRESS).and_then(|a| a.try_into().ok().map(Mac)).unwrap_or_default(),
-        flags: word(8)?,
+        carries: attrs.get(OPERSTATE) == Some(&[OPER_UP]),
         stats: stats.map(|c| u64::from_ne_bytes(c.try_into().unwrap_or_default())).collect(),
     })
 }

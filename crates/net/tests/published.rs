@@ -191,3 +191,29 @@ fn ports_are_held_at_the_system() {
         let _ = ports.reserve(&all, Proto::Sctp, Wish::Any).unwrap();
     });
 }
+
+#[test]
+fn published_over_ipv6() {
+    Host::enter(|| {
+        let t = Instance::new("t");
+        let bridge = host::bridge(&t, "fd00:30::1/64");
+        let [web, outside] = std::array::from_fn(|_| Netns::create().unwrap());
+        t.attach(&web, &attach_spec("w", &bridge, "fd00:30::2/64", "fd00:30::1")).unwrap();
+        let uplink = host::bridge(&t, "fd00:99::1/64");
+        t.attach(&outside, &attach_spec("o", &uplink, "fd00:99::2/64", "fd00:99::1")).unwrap();
+        let network = BridgeNet {
+            bridge,
+            subnets: vec![net("fd00:30::/64")],
+            egress: Egress::Masquerade,
+            published: vec![published(Proto::Tcp, "::", 8080, "fd00:30::2")],
+        };
+        let input = NetworksInput { table: t.table(), networks: vec![network] };
+        Firewall::open().unwrap().apply(&rules(&input)).unwrap();
+        listen_on(&web, at("fd00:30::2", 80));
+        let hello = Some("hello".to_string());
+        assert_eq!(echo_from(&outside, at("fd00:99::1", 8080)), hello);
+        assert_eq!(echo_here(at("fd00:99::1", 8080)), hello);
+        assert_eq!(echo_from(&web, at("fd00:30::1", 8080)), hello, "itself");
+        assert_eq!(echo_here(at("::1", 8080)), None, "the kernel does not translate loopback");
+    });
+}

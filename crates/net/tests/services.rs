@@ -32,7 +32,9 @@ fn node() -> Node {
     let bridge = host::bridge(&t, "10.244.1.1/24");
     for (i, pod) in pods.iter().enumerate() {
         let addr = format!("10.244.1.{}/24", i + 2);
-        t.attach(pod, &attach_spec(&format!("p{i}"), &bridge, &addr, "10.244.1.1")).unwrap();
+        let mut spec = attach_spec(&format!("p{i}"), &bridge, &addr, "10.244.1.1");
+        spec.neighbours = net::Neighbours::Routed;
+        t.attach(pod, &spec).unwrap();
     }
     for subnet in ["10.96.0.0/12", "10.112.0.0/24"] {
         net::add_subnet_route(net(subnet), &bridge, ip("10.244.1.1")).unwrap();
@@ -137,6 +139,21 @@ fn every_kind_of_address_answers() {
         assert_eq!(get_here(at("10.96.0.1", 81)), "none", "a port nobody serves");
         assert_eq!(get(two, at("10.99.1.1", 22)), "none", "an address nobody has");
         assert!(quick.elapsed().as_millis() < 250, "refused, not dropped: {:?}", quick.elapsed());
+    });
+}
+
+/// Also where the host keeps bridged frames from its firewall: routed neighbours do not need it.
+#[test]
+fn services_without_bridge_netfilter() {
+    Host::enter(|| {
+        net::sysctl::set_if_present("net/bridge/bridge-nf-call-iptables", "0").unwrap();
+        let mut node = node();
+        node.serve_all();
+        node.apply(vec![service(1, vec![endpoint(2)])], vec![]);
+        let [one, two] = &node.pods;
+        assert_eq!(get(two, at("10.244.1.2", 8080)), "one 10.244.1.3", "Pod to Pod");
+        assert_eq!(get(two, at("10.96.0.1", 80)), "one 10.244.1.3");
+        assert_eq!(get(one, at("10.96.0.1", 80)), "one 10.244.1.1");
     });
 }
 

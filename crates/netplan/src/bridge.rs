@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::nft::{
     ChainKind, Datum, Family, Field, Hook, Proto, Ruleset, Set, Table, Target, Type, Value, accept,
@@ -154,10 +154,11 @@ fn nat(table: &mut Table, family: Family, networks: &[BridgeNet]) {
 }
 
 /// The host reaches published ports on 127.0.0.1 (the bridges have `route_localnet`), and no
-/// container reaches what listens on the host's loopback through that.
+/// container reaches what listens on the host's loopback through that. The kernel has no such
+/// switch for ::1: there a published port refuses, and clients go on to 127.0.0.1.
 fn loopback(table: &mut Table) {
-    let net = Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8).expect("a prefix of at most 32");
-    let net = IpNet::V4(net);
+    let net = IpNet::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8);
+    let net = net.expect("a prefix of at most 32");
     table.base("guard", ChainKind::Filter, Hook::Prerouting, priority::RAW);
     table.rule("guard", [in_set(&[Field::Iifname], BRIDGES), eq(Field::Daddr, net), drop()]);
     let from_host = eq(Field::Saddr, net);

@@ -21,6 +21,7 @@ impl Host {
         netns
             .run(|| {
                 net::sysctl::prepare_host().unwrap();
+                net::sysctl::prepare_host_ipv6().unwrap();
                 test();
                 Ok(())
             })
