@@ -10,6 +10,7 @@ mod gotime;
 mod graph;
 mod leaf;
 mod lexer;
+mod openapi;
 mod presence;
 mod proto;
 mod rules;
@@ -21,6 +22,9 @@ pub use crd::{compile, schemaless};
 pub use decode::{DecodeError, Decoded, Finding, decode_json};
 pub use facts::{MessageId, group_version, kind, message, messages, named};
 pub use graph::{Field, Inline, List, ListKind, Presence, Scalar, Shape, Str, Struct, Type};
+pub use openapi::{
+    CustomSchema, ServedResource, ServedSubresource, encode_v2, openapi_v2, openapi_v3,
+};
 pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal};
 pub use rules::{Pattern, Rules};
 pub use shape::{apply_defaults, normalise, prune};

@@ -8,7 +8,7 @@ mod encode;
 mod envelope;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub use decode::decode_proto;
 pub use encode::encode_proto;
