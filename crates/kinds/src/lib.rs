@@ -5,11 +5,23 @@
 
 mod access;
 mod admission;
+mod admissionregistration;
 mod admit;
+mod apps;
+mod autoscaling;
+mod batch;
+mod cluster;
 mod core;
+mod extension;
+mod flowcontrol;
+mod networking;
 mod policy;
+mod rbac;
+mod resource;
+mod review;
 mod row;
 mod rows;
+mod storage;
 mod table;
 
 pub use access::{AllowAll, Attributes, Authorizer, Decision, NoTokens, Tokens};
@@ -40,5 +52,52 @@ pub static TABLE: &[&KindRow] = &[
     &core::SECRET,
     &core::SERVICE_ACCOUNT,
     &core::SERVICE,
+    &extension::API_SERVICE,
+    &apps::CONTROLLER_REVISION,
+    &apps::DAEMON_SET,
+    &apps::DEPLOYMENT,
+    &apps::REPLICA_SET,
+    &apps::STATEFUL_SET,
     &core::EVENTS_EVENT,
+    &review::SELF_SUBJECT_REVIEW,
+    &review::TOKEN_REVIEW,
+    &review::LOCAL_SUBJECT_ACCESS_REVIEW,
+    &review::SELF_SUBJECT_ACCESS_REVIEW,
+    &review::SELF_SUBJECT_RULES_REVIEW,
+    &review::SUBJECT_ACCESS_REVIEW,
+    &autoscaling::HORIZONTAL_POD_AUTOSCALER,
+    &batch::CRON_JOB,
+    &batch::JOB,
+    &cluster::CERTIFICATE_SIGNING_REQUEST,
+    &networking::INGRESS_CLASS,
+    &networking::INGRESS,
+    &networking::IP_ADDRESS,
+    &networking::NETWORK_POLICY,
+    &networking::SERVICE_CIDR,
+    &policy::POD_DISRUPTION_BUDGET,
+    &rbac::CLUSTER_ROLE_BINDING,
+    &rbac::CLUSTER_ROLE,
+    &rbac::ROLE_BINDING,
+    &rbac::ROLE,
+    &storage::CSI_DRIVER,
+    &storage::CSI_NODE,
+    &storage::CSI_STORAGE_CAPACITY,
+    &storage::STORAGE_CLASS,
+    &storage::VOLUME_ATTACHMENT,
+    &storage::VOLUME_ATTRIBUTES_CLASS,
+    &admissionregistration::MUTATING_WEBHOOK,
+    &admissionregistration::VALIDATING_POLICY,
+    &admissionregistration::VALIDATING_POLICY_BINDING,
+    &admissionregistration::VALIDATING_WEBHOOK,
+    &extension::CUSTOM_RESOURCE_DEFINITION,
+    &cluster::PRIORITY_CLASS,
+    &cluster::LEASE,
+    &cluster::RUNTIME_CLASS,
+    &networking::ENDPOINT_SLICE,
+    &flowcontrol::FLOW_SCHEMA,
+    &flowcontrol::PRIORITY_LEVEL_CONFIGURATION,
+    &resource::DEVICE_CLASS,
+    &resource::RESOURCE_CLAIM,
+    &resource::RESOURCE_CLAIM_TEMPLATE,
+    &resource::RESOURCE_SLICE,
 ];

@@ -90,6 +90,7 @@ pub static SERVICE_ACCOUNT: KindRow = KindRow::namespaced(
     v1!("ServiceAccount"),
 )
 .short(&["sa"])
+.returns_deleted()
 .subresources(&[SubRow {
     name: "token",
     verbs: &["create"],
@@ -113,6 +114,7 @@ fn token(act: &Act<'_>) -> Result<Effect, Problem> {
 pub static ENDPOINTS: KindRow =
     KindRow::namespaced("", "Endpoints", "endpoints", "endpoints", v1!("Endpoints"))
         .short(&["ep"])
+        .put_creates()
         .table(&[NAME, col("Endpoints", "string", ""), AGE], |v, now| {
             vec![name(v), endpoints(v).into(), age(v, now)]
         })
@@ -151,6 +153,7 @@ fn joined(ip: &str, port: &str) -> String {
 pub static LIMIT_RANGE: KindRow =
     KindRow::namespaced("", "LimitRange", "limitranges", "limitrange", v1!("LimitRange"))
         .short(&["limits"])
+        .put_creates()
         .defaults(default_limits)
         .sample(concat!(
             "apiVersion: v1\nkind: LimitRange\nmetadata: {name: sample}\n",
@@ -187,6 +190,7 @@ pub static RESOURCE_QUOTA: KindRow = KindRow::namespaced(
     v1!("ResourceQuota"),
 )
 .short(&["quota"])
+.returns_deleted()
 .subresources(&[STATUS])
 .table(&[NAME, col("Request", "string", ""), col("Limit", "string", ""), AGE], |v, now| {
     vec![name(v), quota(v, false).into(), quota(v, true).into(), age(v, now)]
@@ -223,6 +227,8 @@ pub static POD_TEMPLATE: KindRow =
             },
         )
         .counted()
+        .put_creates()
+        .returns_deleted()
         .defaults(|v| {
             if let Some(template) = v.get_mut("template") {
                 super::pod_defaults::template(template);

@@ -14,6 +14,7 @@ pub static EVENT: KindRow = KindRow::namespaced(
     &[version("v1", "io.k8s.api.core.v1.Event")],
 )
 .short(&["ev"])
+.put_creates()
 .table(COLUMNS, cells)
 .fields(FIELDS)
 .sample(concat!(
@@ -29,6 +30,7 @@ pub static EVENTS_EVENT: KindRow = KindRow::namespaced(
     &[VersionRow::converted("v1", "io.k8s.api.events.v1.Event", AS_EVENTS)],
 )
 .short(&["ev"])
+.put_creates()
 .table(COLUMNS, cells)
 .fields(FIELDS)
 .filed_as("", "events")

@@ -21,4 +21,5 @@ pub use node::NODE;
 pub use pod::POD;
 pub use replication::REPLICATION_CONTROLLER;
 pub use service::SERVICE;
+pub(crate) use volume::default_claim as claim_defaults;
 pub use volume::{PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM};

@@ -14,6 +14,8 @@ pub static NAMESPACE: KindRow = KindRow::cluster(
     &[version("v1", "io.k8s.api.core.v1.Namespace")],
 )
 .short(&["ns"])
+.named(meta::names::dns_label)
+.returns_deleted()
 .verbs(&["create", "delete", "get", "list", "patch", "update", "watch"])
 .subresources(&[
     SubRow {

@@ -11,6 +11,7 @@ use serde_json::json;
 pub static POD: KindRow =
     KindRow::namespaced("", "Pod", "pods", "pod", &[version("v1", "io.k8s.api.core.v1.Pod")])
         .short(&["po"])
+        .returns_deleted()
         .categories(&["all"])
         .subresources(SUBRESOURCES)
         .table(pod_table::COLUMNS, pod_table::cells)

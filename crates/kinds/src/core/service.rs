@@ -14,6 +14,9 @@ pub static SERVICE: KindRow = KindRow::namespaced(
     &[version("v1", "io.k8s.api.core.v1.Service")],
 )
 .short(&["svc"])
+.returns_deleted()
+.put_creates()
+.named(meta::names::dns_label_1035)
 .categories(&["all"])
 .subresources(&[
     SubRow {

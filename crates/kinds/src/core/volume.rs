@@ -14,6 +14,7 @@ pub static PERSISTENT_VOLUME: KindRow = KindRow::cluster(
     &[version("v1", "io.k8s.api.core.v1.PersistentVolume")],
 )
 .short(&["pv"])
+.returns_deleted()
 .subresources(&[STATUS])
 .table(
     &[
@@ -32,11 +33,6 @@ pub static PERSISTENT_VOLUME: KindRow = KindRow::cluster(
     volume_cells,
 )
 .defaults(default_volume)
-.prepare(|new, old| {
-    if old.is_none() {
-        new["status"] = serde_json::json!({ "phase": "Pending" });
-    }
-})
 .sample(concat!(
     "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: sample}\n",
     "spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}\n"
@@ -50,6 +46,7 @@ pub static PERSISTENT_VOLUME_CLAIM: KindRow = KindRow::namespaced(
     &[version("v1", "io.k8s.api.core.v1.PersistentVolumeClaim")],
 )
 .short(&["pvc"])
+.returns_deleted()
 .subresources(&[STATUS])
 .table(
     &[
@@ -66,11 +63,6 @@ pub static PERSISTENT_VOLUME_CLAIM: KindRow = KindRow::namespaced(
     claim_cells,
 )
 .defaults(default_claim)
-.prepare(|new, old| {
-    if old.is_none() {
-        new["status"] = serde_json::json!({ "phase": "Pending" });
-    }
-})
 .sample(concat!(
     "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: sample}\n",
     "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n"
@@ -78,6 +70,8 @@ pub static PERSISTENT_VOLUME_CLAIM: KindRow = KindRow::namespaced(
 
 /// SetDefaults_PersistentVolume.
 fn default_volume(v: &mut Value) {
+    set(v, "status", serde_json::json!({}));
+    set_text(&mut v["status"], "phase", "Pending");
     if let Some(spec) = v.get_mut("spec").filter(|s| s.is_object()) {
         set_text(spec, "persistentVolumeReclaimPolicy", "Retain");
         set_text(spec, "volumeMode", "Filesystem");
@@ -91,7 +85,9 @@ fn default_volume(v: &mut Value) {
 }
 
 /// SetDefaults_PersistentVolumeClaim.
-fn default_claim(v: &mut Value) {
+pub(crate) fn default_claim(v: &mut Value) {
+    set(v, "status", serde_json::json!({}));
+    set_text(&mut v["status"], "phase", "Pending");
     if let Some(spec) = v.get_mut("spec").filter(|s| s.is_object()) {
         claim_spec(spec);
     }
