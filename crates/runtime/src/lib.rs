@@ -10,14 +10,28 @@
 //! or Kubernetes.
 
 mod api;
+pub mod caps;
+pub mod cgroup;
+mod child;
+mod client;
+pub mod defaults;
 mod errno;
 mod error;
+mod fake;
+pub mod keeper;
+pub mod plan;
 mod resources;
+mod seccomp;
 mod seen;
 mod spec;
+pub mod suite;
+mod sys;
+mod wire;
 
 pub use api::{Events, Runtime};
+pub use client::{Keeper, KeeperOptions, Subscription, stop};
 pub use error::{Error, ErrorKind, Result};
+pub use fake::FakeRuntime;
 pub use resources::{HugetlbLimit, Resources, Throttle, ThrottleKind};
 pub use seen::{
     ContainerSeen, CpuStats, Event, ExecSeen, ExecStarted, Exit, IoStats, MemoryStats, Nanos,

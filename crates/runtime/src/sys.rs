@@ -12,6 +12,8 @@ pub mod mount;
 pub mod process;
 pub mod socket;
 
+pub use process::trim_heap;
+
 pub const AT_EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
 
 /// A file descriptor number of this process that something else owns.
@@ -131,11 +133,6 @@ pub fn symlink_at(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> io::Result
         .map(drop)
 }
 
-pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
-    // SAFETY: no memory is passed.
-    check(unsafe { libc::fchmod(fd.as_raw_fd(), mode) }.into()).map(drop)
-}
-
 /// Changes the owner of what `name` is, never of what it points to.
 pub fn chown_at(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> io::Result<()> {
     let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
@@ -150,6 +147,16 @@ pub fn fstat(fd: BorrowedFd<'_>) -> io::Result<libc::stat> {
     check(unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) }.into())?;
     // SAFETY: filled, see above.
     Ok(unsafe { stat.assume_init() })
+}
+
+/// Where an open link (`O_PATH | O_NOFOLLOW`) points.
+pub fn read_link(link: BorrowedFd<'_>) -> io::Result<String> {
+    let mut buffer = [0_u8; 4096];
+    // SAFETY: the path is an empty C string, the buffer is valid for its length.
+    let n = check(unsafe {
+        libc::readlinkat(link.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+    } as libc::c_long)?;
+    Ok(String::from_utf8_lossy(&buffer[..n as usize]).into_owned())
 }
 
 /// The magic number of the file system a descriptor lies on.
@@ -312,9 +319,8 @@ pub fn inotify_modify(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
     let fd = owned(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) }.into())?;
     let path = cpath(path)?;
     // SAFETY: `path` is a valid C string.
-    check(
-        unsafe { libc::inotify_add_watch(fd.as_raw_fd(), path.as_ptr(), libc::IN_MODIFY) }.into(),
-    )?;
+    let watch = unsafe { libc::inotify_add_watch(fd.as_raw_fd(), path.as_ptr(), libc::IN_MODIFY) };
+    check(watch.into())?;
     Ok(fd)
 }
 
@@ -324,12 +330,24 @@ pub fn now() -> i64 {
     since.map_or(0, |d| d.as_nanos() as i64)
 }
 
-pub fn anonymous_file(name: &CStr) -> io::Result<OwnedFd> {
-    // SAFETY: `name` is a valid C string.
-    owned(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) }.into())
-}
-
 /// A copy of a descriptor, for callers that keep the original.
 pub fn clone_fd(fd: &impl AsFd) -> io::Result<OwnedFd> {
     dup(fd.as_fd())
+}
+
+/// Blocks until the descriptor is readable (a pidfd: until the process has ended).
+pub fn wait_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        // SAFETY: one pollfd that lives through the call.
+        match check(unsafe { libc::poll(&raw mut poll, 1, -1) }.into()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// The number of a descriptor whose owner outlives every use of the number.
+pub fn clone_raw(fd: &impl AsRawFd) -> RawFd {
+    fd.as_raw_fd()
 }

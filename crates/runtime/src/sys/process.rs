@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 #[derive(Debug)]
 pub enum Forked {
     Child,
-    Parent { pid: i32, pidfd: OwnedFd },
+    Parent(i32),
 }
 
 #[repr(C, align(8))]
@@ -33,10 +33,8 @@ struct CloneArgs {
 /// Callers must be single-threaded, so that no lock is held by a thread the child lacks.
 pub fn fork(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
-        flags: flags as u64 | libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
+        flags: flags as u64,
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
@@ -44,13 +42,13 @@ pub fn fork(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
-    // SAFETY: no memory is shared with the child (no CLONE_VM), `args` and `pidfd` outlive the
+    // SAFETY: no memory is shared with the child (no CLONE_VM), `args` outlives the
     // call, and the process is single-threaded, so the child may go on running Rust code.
     let pid =
         check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
     match pid {
         0 => Ok(Forked::Child),
-        pid => Ok(Forked::Parent { pid: pid as i32, pidfd: owned(pidfd.into())? }),
+        pid => Ok(Forked::Parent(pid as i32)),
     }
 }
 
@@ -130,9 +128,12 @@ pub fn set_signal_mask(signals: &[i32]) -> io::Result<()> {
 
 /// Default action for every signal: a program must not inherit what our runtime ignores.
 pub fn reset_signals() {
+    // The kernel's own structure: libc hides signals 32 and 33. All zeros is SIG_DFL.
+    let action = [0_u64; 4];
+    let none: *mut u64 = std::ptr::null_mut();
     for signal in 1..=64 {
         // SAFETY: restoring defaults installs no handler; SIGKILL and SIGSTOP fail harmlessly.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), none, 8) };
     }
 }
 
@@ -373,5 +374,24 @@ pub fn trim_heap() {
     // SAFETY: has no preconditions.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Waits for one of these (blocked) signals; whether the kernel itself sent it.
+pub fn next_signal(signals: &[i32]) -> io::Result<(i32, bool)> {
+    const SI_KERNEL: i32 = 0x80;
+    let set = signal_set(signals);
+    // SAFETY: an all-zero siginfo is valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` and `info` live through the call.
+    let signal = check(unsafe { libc::sigwaitinfo(&raw const set, &raw mut info) }.into())?;
+    Ok((signal as i32, info.si_code == SI_KERNEL))
+}
+
+/// Docker's exit code (128 plus the signal) and the signal, from a wait status.
+pub fn exit_code(status: i32) -> (i32, Option<i32>) {
+    match libc::WIFSIGNALED(status) {
+        true => (128 + libc::WTERMSIG(status), Some(libc::WTERMSIG(status))),
+        false => (libc::WEXITSTATUS(status), None),
     }
 }

@@ -20,11 +20,10 @@ pub fn pair(kind: Kind) -> io::Result<(OwnedFd, OwnedFd)> {
         Kind::Packets => libc::SOCK_SEQPACKET,
     };
     let mut fds = [0 as RawFd; 2];
+    let kind = kind | libc::SOCK_CLOEXEC;
     // SAFETY: the array has room for two descriptors.
-    check(
-        unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) }
-            .into(),
-    )?;
+    let result = unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) };
+    check(result.into())?;
     // SAFETY: the kernel has just given us both.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
