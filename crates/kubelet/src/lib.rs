@@ -4,9 +4,21 @@
 //! Pure: no IO, clock, threads or randomness, and no knowledge of the engine. Crate `node` observes, applies and
 //! reports. Nothing is remembered here: the same observation gives the same plan.
 
+mod backoff;
+mod containers;
+mod plan;
+mod probes;
+mod status;
+mod terminate;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
+pub use containers::spec_hash;
+pub use plan::plan_pod;
+pub use probes::record_probe;
 pub use types::{
-    ContainerKind, ContainerPhase, ContainerSeen, Failure, Hook, ImageSeen, NodePolicy, Note,
-    PodOp, PodPlan, PodSeen, ProbeKind, ProbeSeen, SandboxSeen, VolumesSeen,
+    ContainerKind, ContainerPhase, ContainerSeen, Failure, Hook, NodePolicy, Note, PodOp, PodPlan,
+    PodSeen, ProbeKind, ProbeSeen, SandboxSeen, VolumesSeen,
 };

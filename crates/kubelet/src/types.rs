@@ -11,8 +11,6 @@ pub struct PodSeen {
     pub sandboxes: Vec<SandboxSeen>,
     /// Every attempt of every container that still exists, oldest first.
     pub containers: Vec<ContainerSeen>,
-    /// By the reference in the pod's spec.
-    pub images: BTreeMap<String, ImageSeen>,
     pub volumes: VolumesSeen,
     /// The latest runs, by container id.
     pub probes: BTreeMap<(String, ProbeKind), ProbeSeen>,
@@ -50,6 +48,8 @@ pub struct ContainerSeen {
     pub sandbox: String,
     /// 0 for the first start; the restart count is the highest attempt.
     pub attempt: u32,
+    /// Crashes in a row before this start; what the next back-off counts from.
+    pub crashes: u32,
     pub image: String,
     /// `sha256:..` of the image's configuration.
     pub image_id: String,
@@ -85,13 +85,6 @@ pub enum ContainerKind {
     Ephemeral,
 }
 
-/// An image as the node's store has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImageSeen {
-    Absent,
-    Present { id: String },
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum VolumesSeen {
     #[default]
@@ -107,7 +100,7 @@ pub enum ProbeKind {
     Readiness,
 }
 
-/// What a probe has come to.
+/// What a probe has come to; made by [`record_probe`](crate::record_probe).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeSeen {
     pub at: Time,
@@ -115,6 +108,8 @@ pub struct ProbeSeen {
     pub ok: bool,
     /// How many runs in a row had this outcome.
     pub streak: u32,
+    /// What the thresholds made of it so far; `None` before the first is reached.
+    pub verdict: Option<bool>,
     /// What the failing run said.
     pub message: String,
 }
@@ -138,14 +133,13 @@ pub enum PodOp {
     RemoveSandbox {
         id: String,
     },
-    PullImage {
-        image: String,
-    },
-    /// Create and start this attempt; its spec comes from the pod at that moment.
+    /// Pull the image as its policy says, create and start this attempt; its spec comes from the pod at that
+    /// moment. `crashes` is to be remembered with the container.
     StartContainer {
         name: String,
         kind: ContainerKind,
         attempt: u32,
+        crashes: u32,
     },
     RunHook {
         id: String,
