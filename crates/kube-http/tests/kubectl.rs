@@ -1,0 +1,152 @@
+//! Real kubectl against the face and the pipeline.
+//!
+//! Uses the binary named by `KUBECTL`, else `kubectl` on the path; says so when there is none.
+
+mod cluster;
+
+use cluster::Cluster;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// kubectl with its own kubeconfig and cache.
+struct Kubectl {
+    program: PathBuf,
+    dir: PathBuf,
+}
+
+/// What a command printed.
+struct Output {
+    ok: bool,
+    text: String,
+}
+
+fn find() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("KUBECTL") {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.is_file())
+}
+
+impl Kubectl {
+    fn run(&self, args: &str, input: &str) -> Output {
+        let mut command = Command::new(&self.program);
+        command
+            .args(args.split(' '))
+            .env("KUBECONFIG", self.dir.join("config"))
+            .env("HOME", &self.dir)
+            .env_remove("HTTPS_PROXY")
+            .env_remove("https_proxy")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kubectl starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(input.as_bytes()).expect("kubectl reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("kubectl ends");
+        let text = [output.stdout, output.stderr].concat();
+        Output { ok: output.status.success(), text: String::from_utf8_lossy(&text).into_owned() }
+    }
+
+    fn expect(&self, args: &str, input: &str, wanted: &str) {
+        let output = self.run(args, input);
+        assert!(output.ok && output.text.contains(wanted), "kubectl {args}\n{}", output.text);
+    }
+
+    fn refuse(&self, args: &str, wanted: &str) {
+        let output = self.run(args, "");
+        assert!(!output.ok && output.text.contains(wanted), "kubectl {args}\n{}", output.text);
+    }
+}
+
+/// Runs `test` on a fresh cluster, or says why not.
+fn with_kubectl(test: fn(&Kubectl)) {
+    let Some(program) = find() else {
+        eprintln!("skipped: no kubectl on the path, and KUBECTL names none");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let listen = ([127, 0, 0, 1], 0).into();
+    let cluster =
+        runtime.block_on(Cluster::start(&dir.path().join("data"), listen)).expect("started");
+    cluster.write_kubeconfig(&dir.path().join("config")).expect("written");
+    test(&Kubectl { program, dir: Path::to_path_buf(dir.path()) });
+    runtime.block_on(cluster.stop());
+}
+
+const MAP: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, labels: {app: x}}\ndata: {a: '1'}\n";
+
+#[test]
+fn objects_are_created_changed_and_deleted() {
+    with_kubectl(|kubectl| {
+        kubectl.expect("create --validate=false -f -", MAP, "configmap/m created");
+        kubectl.expect("get cm m -o jsonpath={.data.a}", "", "1");
+        kubectl.expect("get cm -l app=x -o name", "", "configmap/m");
+        kubectl.expect("get cm m", "", "NAME   DATA   AGE\nm      1");
+        kubectl.expect("label cm m tier=back", "", "configmap/m labeled");
+        kubectl.expect(
+            "patch cm m --type=merge -p {\"data\":{\"b\":\"2\"}}",
+            "",
+            "configmap/m patched",
+        );
+        kubectl.expect("get cm m -o jsonpath={.data}", "", r#"{"a":"1","b":"2"}"#);
+        kubectl.expect(
+            "apply --validate=false --server-side --force-conflicts -f -",
+            MAP,
+            "configmap/m serverside-applied",
+        );
+        kubectl.expect("delete cm m", "", "configmap \"m\" deleted");
+        kubectl.refuse("get cm m", "configmaps \"m\" not found");
+    });
+}
+
+#[test]
+fn rights_follow_the_roles() {
+    with_kubectl(|kubectl| {
+        kubectl.expect("auth can-i create pods", "", "yes");
+        let no = kubectl.run("auth can-i list secrets --as jane", "");
+        assert!(!no.ok && no.text.starts_with("no"), "{}", no.text);
+        kubectl.refuse(
+            "get pods --as jane -n default",
+            "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
+        );
+        kubectl.expect(
+            "create rolebinding view-jane --clusterrole=view --user=jane -n default",
+            "",
+            "created",
+        );
+        kubectl.expect("auth can-i list pods --as jane -n default", "", "yes");
+        kubectl.expect("get pods --as jane -n default", "", "No resources found");
+        kubectl.expect("auth can-i --list --as jane -n default", "", "configmaps");
+    });
+}
+
+#[test]
+fn tokens_are_minted_and_work() {
+    with_kubectl(|kubectl| {
+        kubectl.expect(
+            "create serviceaccount robot -n default",
+            "",
+            "serviceaccount/robot created",
+        );
+        let token = kubectl.run("create token robot -n default", "");
+        assert!(token.ok, "{}", token.text);
+        let config = std::fs::read_to_string(kubectl.dir.join("config")).expect("a kubeconfig");
+        let mut config: serde_json::Value = serde_saphyr::from_str(&config).expect("YAML");
+        config["users"][0]["user"] = serde_json::json!({ "token": token.text.trim() });
+        std::fs::write(kubectl.dir.join("config"), config.to_string()).expect("written");
+        kubectl.refuse(
+            "get pods -n default",
+            "User \"system:serviceaccount:default:robot\" cannot list resource",
+        );
+        kubectl.expect(
+            "auth can-i create selfsubjectaccessreviews.authorization.k8s.io",
+            "",
+            "yes",
+        );
+    });
+}
