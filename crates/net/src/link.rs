@@ -2,17 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::str::FromStr;
-use std::thread;
-use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::instance::{Instance, OwnedKind, delete_link};
-use crate::netlink::{Message, Netlink};
+use crate::netlink::Netlink;
 use crate::netns::Netns;
-use crate::rtnl::{self, End, RouteSpec};
+use crate::rtnl::{self, RouteSpec};
 use crate::{Error, sysctl};
 
 /// A hardware address.
@@ -59,51 +56,6 @@ pub struct BridgeSpec {
     pub gateways: Vec<IpNet>,
     /// The MTU of the default route when absent.
     pub mtu: Option<u32>,
-}
-
-/// How a container gets onto a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttachSpec {
-    /// Id of the endpoint, to find the veth again.
-    pub id: String,
-    /// Interface name of the bridge.
-    pub bridge: String,
-    /// Name inside the container, for example `eth0`.
-    pub ifname: String,
-    /// Addresses with the prefix lengths of their subnets.
-    pub addrs: Vec<IpNet>,
-    /// Default gateways, at most one for each family; none for internal networks and for
-    /// networks after the first.
-    pub gateways: Vec<IpAddr>,
-    /// [`Mac::for_addr`] of the first address when absent.
-    pub mac: Option<Mac>,
-    /// The bridge's when absent.
-    pub mtu: Option<u32>,
-    pub neighbours: Neighbours,
-}
-
-/// How containers on one bridge see each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Neighbours {
-    /// Directly over the bridge (Docker's default).
-    Reachable,
-    /// Not at all (Docker's `enable_icc=false`).
-    Isolated,
-    /// Through the host, which answers for their addresses (a private VLAN with proxy ARP): so
-    /// every IPv4 packet meets the firewall's translations, whether or not the host lets it see
-    /// bridged ones. What Pods want. Not for bridges that also have isolated ports.
-    Routed,
-}
-
-/// What an attachment became.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attached {
-    /// The host's end of the veth pair.
-    pub host_ifname: String,
-    /// Index of the link inside the container.
-    pub index: u32,
-    pub mac: Mac,
-    pub mtu: u32,
 }
 
 /// Counters of one link.
@@ -157,105 +109,6 @@ impl Instance {
     pub fn remove_bridge(&self, ifname: &str) -> Result<(), Error> {
         delete_link(&mut Netlink::route()?, ifname)
     }
-
-    /// Gives a namespace an interface on a bridge, with addresses and default routes, and its
-    /// loopback. When it fails nothing is left behind.
-    pub fn attach(&self, netns: &Netns, spec: &AttachSpec) -> Result<Attached, Error> {
-        let mut host = Netlink::route()?;
-        let host_ifname = self.veth_name(&spec.id);
-        let result = self
-            .make_veth(&mut host, &host_ifname, netns, spec)
-            .and_then(|made| configure(netns, spec, made))
-            .and_then(|made| wait_until_carrying(&mut host, &host_ifname).map(|()| made));
-        if result.is_err() {
-            let _ = delete_link(&mut host, &host_ifname);
-        }
-        result
-    }
-
-    fn make_veth(
-        &self,
-        nl: &mut Netlink,
-        host_ifname: &str,
-        netns: &Netns,
-        spec: &AttachSpec,
-    ) -> Result<Attached, Error> {
-        let bridge = rtnl::link(nl, &spec.bridge)?;
-        let mtu = spec.mtu.unwrap_or(bridge.mtu);
-        let mac = spec.mac.or_else(|| spec.addrs.first().map(|a| Mac::for_addr(a.addr())));
-        let near = End { name: host_ifname, mtu, mac: None };
-        let far = End { name: &spec.ifname, mtu, mac };
-        if spec.neighbours == Neighbours::Routed {
-            sysctl::set(&format!("net/ipv4/conf/{}/proxy_arp_pvlan", spec.bridge), "1")?;
-        }
-        // A veth of this name is left over from a crash: the id is ours alone.
-        delete_link(nl, host_ifname)?;
-        nl.requests(vec![
-            rtnl::veth(&near, Some(bridge.index), &far, netns.as_fd()),
-            rtnl::no_link_local(host_ifname),
-            rtnl::up_with_alias(host_ifname, &self.alias(OwnedKind::Veth, &spec.id)),
-            rtnl::bridge_port(host_ifname, spec.neighbours != Neighbours::Reachable),
-        ])?;
-        let mac = mac.unwrap_or_default();
-        Ok(Attached { host_ifname: host_ifname.to_string(), index: 0, mac, mtu })
-    }
-
-    /// Takes an endpoint off its network; one that is gone (with its namespace) is fine.
-    pub fn detach(&self, endpoint_id: &str) -> Result<(), Error> {
-        delete_link(&mut Netlink::route()?, &self.veth_name(endpoint_id))
-    }
-}
-
-/// Makes gateways the default routes of a container over one of its interfaces; those of other
-/// interfaces are replaced. For a container whose first network was disconnected.
-pub fn set_default_routes(netns: &Netns, ifname: &str, via: &[IpAddr]) -> Result<(), Error> {
-    let mut nl = netns.run(Netlink::route)?;
-    let index = rtnl::link(&mut nl, ifname)?.index;
-    nl.requests(via.iter().map(|gateway| default_route(*gateway, index)).collect())
-}
-
-fn default_route(gateway: IpAddr, index: u32) -> Message {
-    let to = everywhere(gateway);
-    rtnl::add_route(&RouteSpec { to, via: Some(gateway), source: None, index })
-}
-
-/// The part that happens inside the namespace.
-fn configure(netns: &Netns, spec: &AttachSpec, made: Attached) -> Result<Attached, Error> {
-    let mut nl = netns.run(Netlink::route)?;
-    let link = rtnl::link(&mut nl, &spec.ifname)?;
-    let mut requests = vec![rtnl::up("lo")];
-    if spec.addrs.iter().all(|a| a.addr().is_ipv4()) {
-        requests.push(rtnl::no_link_local(&spec.ifname));
-    }
-    requests.push(rtnl::up(&spec.ifname));
-    requests.extend(spec.addrs.iter().map(|net| rtnl::address(link.index, *net)));
-    requests.extend(spec.gateways.iter().map(|gateway| default_route(*gateway, link.index)));
-    nl.requests(requests)?;
-    wait_until_carrying(&mut nl, &spec.ifname)?;
-    Ok(Attached { index: link.index, mac: link.mac, ..made })
-}
-
-/// A veth pair that is up is not yet in use: the kernel's link watcher comes by a little later,
-/// and until then packets are lost (the first ARP request too, which costs a whole second). New
-/// kernels (6.8) run it when they are asked for the link; older ones are given some time.
-fn wait_until_carrying(nl: &mut Netlink, ifname: &str) -> Result<(), Error> {
-    const PAUSE: Duration = Duration::from_micros(500);
-    const PATIENCE: usize = 100;
-    for _ in 0..PATIENCE {
-        if rtnl::link(nl, ifname)?.carries {
-            break;
-        }
-        thread::sleep(PAUSE);
-    }
-    Ok(())
-}
-
-fn everywhere(family: IpAddr) -> IpNet {
-    let any: IpAddr = match family {
-        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    };
-    IpNet::new(any, 0).expect("a prefix of no bits")
 }
 
 /// Brings the loopback of a namespace up (`--network none`).
