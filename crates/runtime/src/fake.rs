@@ -237,11 +237,13 @@ impl Runtime for FakeRuntime {
         (fake.seen.state, fake.seen.started) = (State::Running, Some(at));
         let seen = fake.seen.clone();
         let program = Program::new(&fake.spec.process);
+        let input = fake.input.take();
         machine.publish(&Event::Started { id: id.to_string(), pid: seen.pid, at });
         drop(machine);
         if self.runs {
             let (runtime, id) = (self.clone(), id.to_string());
-            std::thread::spawn(move || runtime.play(&id, &program));
+            let pid = seen.pid;
+            std::thread::spawn(move || runtime.play(&id, pid, &program, input));
         }
         Ok(seen)
     }
@@ -369,18 +371,20 @@ impl Runtime for FakeRuntime {
 }
 
 impl FakeRuntime {
-    /// Runs a container's program in real time.
-    fn play(&self, id: &str, program: &Program) {
-        let input = self.lock().container(id).ok().and_then(|fake| fake.input.take());
+    /// Runs a container's program in real time. The id may mean another container meanwhile: the
+    /// pid does not.
+    fn play(&self, id: &str, pid: i32, program: &Program, input: Option<File>) {
         let code = program.run(input, |text| {
-            if let Ok(fake) = self.lock().container(id) {
-                for out in &mut fake.outputs {
-                    // A client that is gone misses its output.
-                    let _ = out.write_all(text);
-                }
+            let mut machine = self.lock();
+            let Some(fake) = machine.containers.get_mut(id) else { return };
+            for out in fake.outputs.iter_mut().filter(|_| fake.seen.pid == pid) {
+                // A client that is gone misses its output.
+                let _ = out.write_all(text);
             }
         });
-        // Fails when somebody killed it meanwhile.
-        let _ = self.finish(id, code, false);
+        if self.lock().containers.get(id).is_some_and(|fake| fake.seen.pid == pid) {
+            // Fails when somebody killed it meanwhile.
+            let _ = self.finish(id, code, false);
+        }
     }
 }
