@@ -6,19 +6,30 @@
 
 mod backoff;
 mod containers;
+mod downward;
+mod env;
+mod names;
 mod plan;
 mod probes;
+mod resources;
+mod security;
 mod status;
 mod terminate;
 mod types;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
 
 pub use containers::spec_hash;
+pub use env::{Sources, command_args, container_env, expand};
+pub use names::{Resolver, fqdn, hostname, hosts_file, resolver};
 pub use plan::plan_pod;
 pub use probes::record_probe;
+pub use resources::{CgroupLimits, limits};
+pub use security::{Seccomp, Security, security, verify_non_root};
 pub use types::{
     ContainerKind, ContainerPhase, ContainerSeen, Failure, Hook, NodePolicy, Note, PodOp, PodPlan,
     PodSeen, ProbeKind, ProbeSeen, SandboxSeen, VolumesSeen,
 };
+pub use volumes::{TokenFile, VolumeContent, VolumeFile, content};
