@@ -123,6 +123,21 @@ impl Quantity {
         Ok(Self { value, scale, format, text: as_written.then(|| text.into()) })
     }
 
+    /// True for texts that are surely canonical, such as `100m`, `4` and `128Mi`: a cheap way to see that
+    /// most quantities need no rewriting. False says nothing.
+    pub fn is_plain(text: &str) -> bool {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, suffix) = text.split_at(digits);
+        if digits == 0 || digits > 9 || number.starts_with('0') {
+            return text == "0";
+        }
+        match suffix {
+            "" | "m" | "k" | "M" | "G" | "T" => !number.ends_with("000"),
+            "Ki" | "Mi" | "Gi" => number.parse::<u32>().is_ok_and(|n| n % 1024 != 0),
+            _ => false,
+        }
+    }
+
     pub const fn format(&self) -> QuantityFormat {
         self.format
     }

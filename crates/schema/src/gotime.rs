@@ -103,3 +103,66 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 /// Go's zero time, `0001-01-01T00:00:00Z`, which is written as null.
 pub(crate) const ZERO: i64 = -62_135_596_800_000_000;
+
+/// `2026-01-02T03:04:05Z`, with six decimals when `micro`. Years beyond four digits are not written by Go
+/// either: they are clamped.
+pub(crate) fn format(micros: i64, micro: bool) -> String {
+    use std::fmt::Write;
+    let seconds = micros.div_euclid(1_000_000);
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = date_of(days);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let mut out = String::with_capacity(27);
+    let year = year.clamp(0, 9999);
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    if micro {
+        let _ = write!(out, ".{:06}", micros.rem_euclid(1_000_000));
+    }
+    out.push('Z');
+    out
+}
+
+/// The inverse of [`days_from_epoch`].
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SECONDS, format, parse};
+    use meta::Time;
+
+    #[test]
+    fn dates_agree_with_the_calendar_of_meta() {
+        for day in (-25_000..40_000).step_by(13) {
+            let micros = (day * 86_400 + 12_345) * 1_000_000;
+            assert_eq!(format(micros, false), Time(micros).rfc3339());
+            assert_eq!(parse(&format(micros, false), SECONDS), Ok(micros));
+        }
+        assert_eq!(format(-1, true), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn go_texts() {
+        let cases = [
+            ("2026-13-01T00:00:00Z", "parsing time \"2026-13-01T00:00:00Z\": month out of range"),
+            ("2026-02-30T00:00:00Z", "parsing time \"2026-02-30T00:00:00Z\": day out of range"),
+            (
+                "2026-01-01",
+                "parsing time \"2026-01-01\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\"",
+            ),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse(text, SECONDS).unwrap_err(), want);
+        }
+        assert_eq!(parse("1970-01-01T01:00:00.5+01:00", SECONDS), Ok(500_000));
+    }
+}

@@ -95,8 +95,9 @@ pub struct Struct {
     pub go_name: Str,
     /// In the order of the protobuf message; embedded Go structs are already flattened.
     pub fields: Vec<Field>,
-    /// Indices into `fields`, sorted by name.
-    pub(crate) by_name: Vec<u16>,
+    /// Names with indices into `fields`, sorted by length and then by name: most comparisons end at the
+    /// length, and none touches a field.
+    pub(crate) by_name: Vec<(Str, u16)>,
     /// Indices of the fields Go writes even when they are absent.
     pub(crate) always: Vec<u16>,
     /// Protobuf numbers in ascending order with the index of the field, `u16::MAX` for an [`Inline`].
@@ -243,8 +244,10 @@ impl Struct {
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        let found = self.by_name.binary_search_by(|&at| (*self.fields[at as usize].name).cmp(name));
-        found.ok().map(|i| self.by_name[i] as usize)
+        let order = |(known, _): &(Str, u16)| {
+            known.len().cmp(&name.len()).then_with(|| known.as_bytes().cmp(name.as_bytes()))
+        };
+        self.by_name.binary_search_by(order).ok().map(|i| self.by_name[i].1 as usize)
     }
 
     /// A Go struct of the table, not a node of a CRD.
@@ -254,9 +257,9 @@ impl Struct {
 
     /// Must be called after `fields` were filled.
     pub(crate) fn index(&mut self) {
-        let mut order: Vec<u16> = (0..self.fields.len()).map(|i| i as u16).collect();
-        order.sort_by(|&a, &b| self.fields[a as usize].name.cmp(&self.fields[b as usize].name));
-        self.by_name = order;
+        let names = self.fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i as u16));
+        self.by_name = names.collect();
+        self.by_name.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
         let always = |f: &Field| matches!(f.presence, Presence::Always | Presence::AlwaysNull);
         let listed = self.fields.iter().enumerate().filter(|(_, field)| always(field));
         let own = self.fields.iter().enumerate().filter(|(_, f)| f.via == 0 && f.number > 0);

@@ -4,7 +4,7 @@ use crate::gotime;
 use crate::graph::Scalar;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use meta::{GoDuration, Quantity, Time, Value};
+use meta::{GoDuration, Quantity, Value};
 
 /// A JSON value as a scalar sees it.
 #[derive(Debug)]
@@ -161,8 +161,7 @@ fn time(token: Token<'_>, micro: bool) -> Result<Value, LeafError> {
     if parsed == gotime::ZERO {
         return Ok(Value::Null);
     }
-    let time = Time(parsed);
-    Ok(Value::String(if micro { time.rfc3339_micro() } else { time.rfc3339() }))
+    Ok(Value::String(gotime::format(parsed, micro)))
 }
 
 /// `2026-01-02T03:04:05Z` with a day every month has: nothing to check further, nothing to rewrite.
@@ -185,6 +184,10 @@ fn duration(token: Token<'_>) -> Result<Value, LeafError> {
 }
 
 fn quantity(token: Token<'_>) -> Result<Value, LeafError> {
+    let token = match token {
+        Token::String(text) if Quantity::is_plain(&text) => return Ok(Value::String(text)),
+        token => token,
+    };
     let text = match &token {
         Token::String(text) => text.trim(),
         Token::Number(text) => text,

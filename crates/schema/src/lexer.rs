@@ -98,14 +98,11 @@ impl<'a> Lexer<'a> {
     /// A string; the opening quote is at hand. Invalid UTF-8 and lone surrogates become U+FFFD.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Syntax> {
         let start = self.at + 1;
-        self.at = start;
-        loop {
-            match self.text.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => return self.escaped(start),
-                Some(0x20..) => self.at += 1,
-                _ => return Err(self.wrong("in string literal")),
-            }
+        self.at = start + plain_run(&self.text[start..]);
+        match self.text.get(self.at) {
+            Some(b'"') => {}
+            Some(b'\\') => return self.escaped(start),
+            _ => return Err(self.wrong("in string literal")),
         }
         let raw = &self.text[start..self.at];
         self.at += 1;
@@ -116,11 +113,7 @@ impl<'a> Lexer<'a> {
         let mut out = lossy(&self.text[start..self.at]).into_owned();
         loop {
             let run = self.at;
-            while matches!(self.text.get(self.at), Some(0x20..))
-                && !matches!(self.text[self.at], b'"' | b'\\')
-            {
-                self.at += 1;
-            }
+            self.at += plain_run(&self.text[run..]);
             out.push_str(&lossy(&self.text[run..self.at]));
             match self.text.get(self.at) {
                 Some(b'"') => {
@@ -179,6 +172,12 @@ impl<'a> Lexer<'a> {
         }
         Ok(value)
     }
+}
+
+/// How many bytes of a string stand for themselves.
+fn plain_run(text: &[u8]) -> usize {
+    let ends = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    text.iter().position(ends).unwrap_or(text.len())
 }
 
 /// Every invalid byte becomes one U+FFFD, as Go has it.

@@ -8,8 +8,8 @@ use meta::{Map, Value};
 pub(crate) fn put(out: &mut Map, field: &Field, value: Value) {
     if is_kept(field, &value) {
         out.insert(field.name.to_string(), value);
-    } else {
-        // A duplicate of a field set before: the last one counts.
+    } else if !out.is_empty() {
+        // It may be a duplicate of a field set before: the last one counts.
         out.remove(&*field.name);
     }
 }

@@ -50,6 +50,18 @@ fn canonical_text() {
 }
 
 #[test]
+fn plain_texts_are_canonical() {
+    for number in ["0", "1", "10", "128", "1000", "1024", "1025", "2048", "999999999"] {
+        for suffix in ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi"] {
+            let text = format!("{number}{suffix}");
+            if Quantity::is_plain(&text) {
+                assert_eq!(Quantity::parse(&text).unwrap().to_string(), text);
+            }
+        }
+    }
+}
+
+#[test]
 fn refused() {
     use QuantityError::{Format, Suffix};
     let cases = [("", Format), ("1.1.M", Format), ("1+1.0M", Format), ("aoeu", Format)];

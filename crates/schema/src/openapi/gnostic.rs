@@ -22,10 +22,10 @@ pub fn encode_v2(document: &Value) -> Vec<u8> {
     nested(&mut out, 9, |out| named(out, 1, &document["definitions"], schema));
     if let Value::Array(requirements) = &document["security"] {
         for requirement in requirements {
-            nested(&mut out, 11, |out| named(out, 1, requirement, |_, _| {}));
+            nested(&mut out, 12, |out| named(out, 1, requirement, |_, _| {}));
         }
     }
-    nested(&mut out, 12, |out| named(out, 1, &document["securityDefinitions"], api_key));
+    nested(&mut out, 13, |out| named(out, 1, &document["securityDefinitions"], api_key));
     out
 }
 
@@ -153,7 +153,7 @@ fn query_parameter(out: &mut Out, value: &Value) {
     text(out, 3, &value["description"]);
     text(out, 4, &value["name"]);
     text(out, 6, &value["type"]);
-    flag(out, 19, &value["uniqueItems"]);
+    flag(out, 20, &value["uniqueItems"]);
 }
 
 fn path_parameter(out: &mut Out, value: &Value) {
@@ -162,7 +162,7 @@ fn path_parameter(out: &mut Out, value: &Value) {
     text(out, 3, &value["description"]);
     text(out, 4, &value["name"]);
     text(out, 5, &value["type"]);
-    flag(out, 18, &value["uniqueItems"]);
+    flag(out, 19, &value["uniqueItems"]);
 }
 
 fn number(out: &mut Out, field: u32, value: &Value) {

@@ -9,7 +9,7 @@ use crate::lexer::MAX_DEPTH;
 use crate::{gotime, leaf, presence};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use meta::{GoDuration, Map, Quantity, Time, Value};
+use meta::{GoDuration, Map, Quantity, Value};
 
 /// Decodes one bare message (an envelope's `raw`) to its JSON form, as Go would write it. Unknown fields
 /// are skipped. `apiVersion` and `kind` are not on this wire: take them from the envelope.
@@ -26,7 +26,6 @@ fn structure(bytes: &[u8], object: &Struct, depth: u32) -> Result<Value, ProtoEr
     }
     let mut out = Map::new();
     members(bytes, object, &mut out, depth)?;
-    out.retain(|name, value| object.field(name).is_some_and(|f| presence::is_kept(f, value)));
     presence::fill(&mut out, object);
     Ok(Value::Object(out))
 }
@@ -34,27 +33,18 @@ fn structure(bytes: &[u8], object: &Struct, depth: u32) -> Result<Value, ProtoEr
 /// The fields of a message, those of embedded structs in the same object.
 fn members(bytes: &[u8], object: &Struct, out: &mut Map, depth: u32) -> Result<(), ProtoError> {
     let mut fields = Fields::new(bytes);
-    let mut hint = 0;
     while let Some((number, wire)) = fields.next()? {
-        if let Some(inline) = object.inlines.iter().find(|inline| inline.number == number) {
+        let Ok(at) = object.wire_order.binary_search_by_key(&number, |(number, _)| *number) else {
+            continue;
+        };
+        if let Some(field) = object.fields.get(object.wire_order[at].1 as usize) {
+            member(wire, field, out, depth + 1)?;
+        } else if let Some(inline) = object.inlines.iter().find(|i| i.number == number) {
             let inner = facts::message(inline.message);
             members(wire.bytes(&inner.go_name)?, inner, out, depth + 1)?;
-        } else if let Some(field) = find(object, number, &mut hint) {
-            member(wire, field, out, depth + 1)?;
         }
     }
     Ok(())
-}
-
-/// Fields come in order mostly, so the search starts where the last one was found.
-fn find<'s>(object: &'s Struct, number: u32, hint: &mut usize) -> Option<&'s Field> {
-    let count = object.fields.len();
-    let at = (0..count).map(|i| (*hint + i) % count).find(|&at| {
-        let field = &object.fields[at];
-        field.number == number && field.via == 0
-    })?;
-    *hint = at;
-    Some(&object.fields[at])
 }
 
 fn member(wire: Wire<'_>, field: &Field, out: &mut Map, depth: u32) -> Result<(), ProtoError> {
@@ -62,7 +52,7 @@ fn member(wire: Wire<'_>, field: &Field, out: &mut Map, depth: u32) -> Result<()
     match &field.ty.shape {
         Shape::List(list) if list.boxed => {
             let items = boxed(wire.bytes(name)?, list, name, depth)?;
-            out.insert(name.to_string(), items);
+            presence::put(out, field, items);
         }
         Shape::List(list) => {
             let slot = out.entry(name).or_insert_with(|| Value::Array(Vec::new()));
@@ -78,7 +68,7 @@ fn member(wire: Wire<'_>, field: &Field, out: &mut Map, depth: u32) -> Result<()
             }
         }
         _ => {
-            out.insert(name.to_string(), single(wire, &field.ty, name, depth)?);
+            presence::put(out, field, single(wire, &field.ty, name, depth)?);
         }
     }
     Ok(())
@@ -198,8 +188,7 @@ fn time(bytes: &[u8], name: &str, micro: bool) -> Result<Value, ProtoError> {
     if bytes.is_empty() || micros == gotime::ZERO {
         return Ok(Value::Null);
     }
-    let time = Time(micros);
-    Ok(if micro { time.rfc3339_micro() } else { time.rfc3339() }.into())
+    Ok(gotime::format(micros, micro).into())
 }
 
 fn quantity(bytes: &[u8], name: &str) -> Result<Value, ProtoError> {
@@ -209,6 +198,9 @@ fn quantity(bytes: &[u8], name: &str) -> Result<Value, ProtoError> {
         if number == 1 {
             text = wire.text(name)?;
         }
+    }
+    if Quantity::is_plain(text) {
+        return Ok(text.into());
     }
     let parsed = Quantity::parse(text).map_err(|why| ProtoError::new(why.to_string()))?;
     Ok(parsed.to_string().into())
