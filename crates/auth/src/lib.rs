@@ -29,7 +29,7 @@ mod token_request;
 
 pub use access::{Access, Decision, forbidden};
 pub use authority::{Authority, MASTERS};
-pub use bootstrap::{Wanted, reconcile};
+pub use bootstrap::{Wanted, aggregate, reconcile};
 pub use certificate::identity_of_certificate;
 pub use credentials::{ANONYMOUS, Authenticator, Credentials, Unauthenticated};
 pub use escalation::may_grant;

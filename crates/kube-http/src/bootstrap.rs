@@ -3,6 +3,7 @@
 
 use crate::exchange::now;
 use api::{Api, Call, CallNext, CallOutcome, Env, PendingCall, Verb};
+use auth::Wanted;
 use meta::{Gvr, Identity, Problem, Value};
 use pki::Pki;
 use serde_json::json;
@@ -23,11 +24,13 @@ pub struct Applied(pub usize);
 pub async fn bootstrap(api: &Api, store: &Store, pki: &Pki) -> Result<Applied, Problem> {
     let mut written = 0;
     for _ in 0..ROUNDS {
-        let missing = namespaces(store);
-        let calls = match missing.is_empty() {
-            true => policy(store).into_iter().chain(recognition(store, pki)).collect(),
-            false => missing,
-        };
+        let steps: [&dyn Fn() -> Vec<Call>; 3] = [
+            &|| namespaces(store),
+            &|| policy(store).into_iter().chain(recognition(store, pki)).collect(),
+            &|| auth::aggregate(&store.view()).into_iter().map(to_call).collect(),
+        ];
+        let calls = steps.iter().map(|step| step()).find(|calls| !calls.is_empty());
+        let calls = calls.unwrap_or_default();
         if calls.is_empty() {
             return Ok(Applied(written));
         }
@@ -51,14 +54,15 @@ fn namespaces(store: &Store) -> Vec<Call> {
 }
 
 fn policy(store: &Store) -> Vec<Call> {
-    let wanted = auth::reconcile(&store.view());
-    wanted
-        .into_iter()
-        .map(|w| match w.exists {
-            true => Call::new(Verb::Update(w.value), w.resource, &w.namespace, &w.name),
-            false => Call::new(Verb::Create(w.value), w.resource, &w.namespace, ""),
-        })
-        .collect()
+    auth::reconcile(&store.view()).into_iter().map(to_call).collect()
+}
+
+fn to_call(wanted: Wanted) -> Call {
+    let Wanted { resource, namespace, name, exists, value } = wanted;
+    match exists {
+        true => Call::new(Verb::Update(value), resource, &namespace, &name),
+        false => Call::new(Verb::Create(value), resource, &namespace, ""),
+    }
 }
 
 /// The ConfigMap `extension-apiserver-authentication`

@@ -107,6 +107,11 @@ fn objects_are_created_changed_and_deleted() {
 #[test]
 fn rights_follow_the_roles() {
     with_kubectl(|kubectl| {
+        kubectl.expect(
+            "get clusterrole admin -o jsonpath={.rules[*].resources}",
+            "",
+            "deployments/scale",
+        );
         kubectl.expect("auth can-i create pods", "", "yes");
         let no = kubectl.run("auth can-i list secrets --as jane", "");
         assert!(!no.ok && no.text.starts_with("no"), "{}", no.text);

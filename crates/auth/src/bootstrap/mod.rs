@@ -10,7 +10,7 @@ mod table;
 mod tests;
 
 use crate::json::items;
-use crate::rbac::Rule;
+use crate::rbac::{Rule, outdated_unions};
 use controllers::CONTROLLERS;
 use meta::{Gvr, Map, Value};
 use serde_json::json;
@@ -40,6 +40,20 @@ pub fn rules_of(role: &str) -> Vec<Rule> {
 /// What has to be written so that `view` holds the whole bootstrap policy. Empty when it does.
 pub fn reconcile(view: &View) -> Vec<Wanted> {
     policy().into_iter().filter_map(|wanted| missing(wanted, view)).collect()
+}
+
+/// Updates that bring the stored rules of aggregated ClusterRoles up to date: the whole plan of the
+/// clusterrole-aggregation controller. Authorisation does not wait for them.
+pub fn aggregate(view: &View) -> Vec<Wanted> {
+    let update = |(name, rules): (String, Vec<Rule>)| {
+        let mut role = wanted("clusterroles", "", &name, Value::Null);
+        let stored = view.get(&Key::new(&role.resource.resource(), "", &name))?;
+        role.exists = true;
+        role.value = stored.value();
+        role.value["rules"] = rules.iter().map(Rule::to_value).collect();
+        Some(role)
+    };
+    outdated_unions(view).into_iter().filter_map(update).collect()
 }
 
 fn policy() -> Vec<Wanted> {

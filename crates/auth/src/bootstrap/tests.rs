@@ -40,3 +40,27 @@ fn an_empty_cluster_wants_everything_in_upstreams_form() {
     );
     assert!(all.iter().all(|w| !w.exists));
 }
+
+#[test]
+fn a_union_is_stored_once_and_then_left_alone() {
+    let part = |name: &str, to: &str, verb: &str| {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+        let rule = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": [verb] });
+        json!({ "metadata": { "name": name, "labels": { label: "true" } }, "rules": [rule] })
+    };
+    let table = "clusterroles.rbac.authorization.k8s.io";
+    let edit = policy().into_iter().find(|w| w.name == "edit").expect("edit").value;
+    let parts = [
+        (table, part("a", "edit", "get")),
+        (table, part("b", "edit", "get")),
+        (table, part("c", "edit", "list")),
+    ];
+    let before = crate::testing::view(&[&parts[..], &[(table, edit)]].concat());
+    let updates = aggregate(&before);
+    assert_eq!(updates.len(), 1);
+    let verbs: Vec<_> =
+        items(&updates[0].value, "/rules").iter().map(|r| r["verbs"][0].clone()).collect();
+    assert_eq!(verbs, ["get", "list"]);
+    let after = crate::testing::view(&[&parts[..], &[(table, updates[0].value.clone())]].concat());
+    assert_eq!(aggregate(&after), []);
+}

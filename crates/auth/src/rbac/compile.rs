@@ -77,14 +77,34 @@ fn roles(view: &View) -> Roles {
         let key = (role.key.namespace.to_string(), role.key.name.to_string());
         out.insert(key, rules_in(&role.value()).into());
     }
-    let cluster: BTreeMap<String, ClusterRole> = view
-        .list(&Resource::new(GROUP, "clusterroles"), None)
-        .map(|role| (role.key.name.to_string(), ClusterRole::parse(role)))
-        .collect();
+    let cluster = cluster_roles(view);
     for name in cluster.keys() {
         let mut rules = Vec::new();
         unite(name, &cluster, &mut BTreeSet::new(), &mut rules);
         out.insert((String::new(), name.clone()), rules.into());
+    }
+    out
+}
+
+fn cluster_roles(view: &View) -> BTreeMap<String, ClusterRole> {
+    view.list(&Resource::new(GROUP, "clusterroles"), None)
+        .map(|role| (role.key.name.to_string(), ClusterRole::parse(role)))
+        .collect()
+}
+
+/// Aggregated ClusterRoles whose stored rules are not the union they should be, with that union
+/// (upstream `pkg/controller/clusterroleaggregation`).
+pub fn outdated_unions(view: &View) -> Vec<(String, Vec<Rule>)> {
+    let cluster = cluster_roles(view);
+    let mut out = Vec::new();
+    for (name, role) in cluster.iter().filter(|(_, role)| role.selectors.is_some()) {
+        let mut all = Vec::new();
+        unite(name, &cluster, &mut BTreeSet::new(), &mut all);
+        let mut seen = BTreeSet::new();
+        all.retain(|rule| seen.insert(rule.clone()));
+        if all != role.rules {
+            out.push((name.clone(), all));
+        }
     }
     out
 }

@@ -9,7 +9,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use compile::stamp;
+pub use compile::{outdated_unions, stamp};
 pub use rule::Rule;
 
 use crate::access::{Access, Decision};
