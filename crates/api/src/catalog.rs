@@ -1,10 +1,11 @@
 //! What is served right now: built-in rows and custom resources, resolved to one shape.
 
+use bytes::Bytes;
 use kinds::{Check, Conversion, FieldRow, Hooks, KindRow, Scope, Selector, SubAction, TableRow};
 use meta::{Gvk, Gvr, Resource, Value};
 use schema::Type;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One kind at one version, ready to serve. Built-in and custom kinds look alike here.
 pub struct Served {
@@ -32,6 +33,8 @@ pub struct Served {
     pub ty: Option<Type>,
     /// A custom resource: pruned, never patched strategically, status needs its own subresource.
     pub custom: bool,
+    /// `openAPIV3Schema` of a custom resource as it was written; null for built-in kinds.
+    pub schema: Value,
 }
 
 pub struct Sub {
@@ -90,6 +93,16 @@ pub struct Catalog {
     served: BTreeMap<(String, String, String), Arc<Served>>,
     /// In discovery order.
     pub order: Vec<Arc<Served>>,
+    /// Documents made of the catalog, on first use.
+    pub memo: Arc<Memo>,
+}
+
+/// Documents that only change with the catalog.
+#[derive(Default)]
+pub struct Memo {
+    pub openapi_v2: OnceLock<Value>,
+    pub openapi_v2_json: OnceLock<Bytes>,
+    pub openapi_v2_proto: OnceLock<Bytes>,
 }
 
 impl Catalog {
@@ -111,19 +124,13 @@ impl Catalog {
             served.gvr.resource.to_string(),
         );
         let served = Arc::new(served);
+        self.memo = Arc::default();
         self.order.push(served.clone());
         self.served.insert(key, served);
     }
 
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Served>> {
         self.served.get(&(group.to_string(), version.to_string(), plural.to_string()))
-    }
-
-    /// Whether anything is served in the group, and at the version when one is given.
-    pub fn has(&self, group: &str, version: Option<&str>) -> bool {
-        self.order
-            .iter()
-            .any(|s| *s.gvr.group == *group && version.is_none_or(|v| *s.gvr.version == *v))
     }
 
     /// Any version of the kind that files its objects here; for the store's heads.
@@ -161,6 +168,7 @@ impl Served {
             convert: version.convert,
             ty: schema::named(version.message),
             custom: false,
+            schema: Value::Null,
         }
     }
 

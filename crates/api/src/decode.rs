@@ -29,14 +29,11 @@ pub fn format(content_type: &str) -> Result<Format, Problem> {
         "" | "application/json" => Ok(Format::Json),
         "application/yaml" | "application/x-yaml" => Ok(Format::Yaml),
         "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
-        other => {
-            let _ = other;
-            Err(Problem::new(
-                Reason::UnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json, application/yaml, application/vnd.kubernetes.protobuf",
-            ))
-        }
+        _ => Err(Problem::new(
+            Reason::UnsupportedMediaType,
+            "the body of the request was in an unknown format - accepted media types include: \
+             application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )),
     }
 }
 
@@ -156,13 +153,11 @@ pub fn known_only(ctx: &Ctx<'_>, value: &mut Value) -> Result<Option<Vec<String>
     let Some(ty) = &ctx.served.ty else { return Ok(None) };
     let unknown = schema::prune(value, ty);
     let findings: Vec<_> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
-    let gvk = &ctx.served.gvk;
     match ctx.options.validation {
         _ if findings.is_empty() => Ok(None),
         Validation::Ignore => Ok(None),
         Validation::Warn => Ok(Some(findings)),
         Validation::Strict => {
-            let _ = gvk;
             Err(Problem::bad_request(format!("strict decoding error: {}", findings.join(", "))))
         }
     }

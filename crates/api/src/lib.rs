@@ -25,6 +25,7 @@ mod heads;
 mod jsonpath;
 mod negotiate;
 mod object;
+mod openapi;
 mod outcome;
 mod query;
 mod read;

@@ -51,19 +51,15 @@ impl Shape {
         include: Include::Metadata,
     };
 
-    /// The `Content-Type` of a response in this shape.
+    /// The `Content-Type` of a response in this shape. Only streams name their transformation.
     pub fn content_type(&self, stream: Stream) -> String {
-        let (form, version) = match &self.view {
-            Form::AsIs => return plain(self.media, stream).into(),
-            Form::Table(version) => ("Table", version),
-            Form::Partial(version) => ("PartialObjectMetadata", version),
-        };
-        let _ = form;
         let base = plain(self.media, stream);
-        match stream {
-            Stream::No => format!("{base}"),
-            Stream::Yes => format!("{base};as={form};g=meta.k8s.io;v={version}"),
-        }
+        let (form, version) = match (&self.view, stream) {
+            (Form::AsIs, _) | (_, Stream::No) => return base.into(),
+            (Form::Table(version), _) => ("Table", version),
+            (Form::Partial(version), _) => ("PartialObjectMetadata", version),
+        };
+        format!("{base};as={form};g=meta.k8s.io;v={version}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Get, list and the start of a watch.
 
-use crate::answer::{Answer, Body, Page};
+use crate::answer::Page;
 use crate::catalog::Served;
 use crate::object;
 use crate::select::Selection;
@@ -145,11 +145,11 @@ pub fn list(
     namespace: &str,
     options: &ListOptions,
 ) -> Result<Page, Problem> {
-    check_options(served, options)?;
+    check_options(options)?;
     let selection = Selection::parse(served, &options.labels, &options.fields)?;
     let (then, token) = match options.token.as_str() {
         "" => (moment(view, options)?, None),
-        token => resume(view, served, token)?,
+        token => resume(view, token)?,
     };
     let namespace = scope(namespace);
     let after = token.as_ref().map(|t| (t.0.as_str(), t.1.as_str()));
@@ -171,11 +171,7 @@ fn scope(namespace: &str) -> Option<&str> {
 }
 
 /// The snapshot and the place a continue token means.
-fn resume(
-    view: &View,
-    served: &Arc<Served>,
-    token: &str,
-) -> Result<(View, Option<(String, String)>), Problem> {
+fn resume(view: &View, token: &str) -> Result<(View, Option<(String, String)>), Problem> {
     let token = Token::decode(token)?;
     let then = match token.revision {
         None => Ok(view.clone()),
@@ -184,15 +180,14 @@ fn resume(
     let after = token.after;
     match then {
         Ok(then) => Ok((then, Some(after))),
-        Err(_) => Err(inconsistent(served, view, &after)),
+        Err(_) => Err(inconsistent(&after)),
     }
 }
 
 /// 410 with a token that goes on at the newest revision (apiserver `handleCompactedErrorForPaging`).
-fn inconsistent(served: &Served, _view: &View, after: &(String, String)) -> Problem {
+fn inconsistent(after: &(String, String)) -> Problem {
     let start = format!("{}/{}", after.0, after.1);
     let token = json!({ "v": "meta.k8s.io/v1", "rv": -1, "start": start });
-    let _ = served;
     expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new \
          list without the continue parameter, or use the continue token in this response to retrieve the \
@@ -204,7 +199,7 @@ fn inconsistent(served: &Served, _view: &View, after: &(String, String)) -> Prob
 }
 
 /// ValidateListOptions of apimachinery.
-fn check_options(served: &Served, options: &ListOptions) -> Result<(), Problem> {
+fn check_options(options: &ListOptions) -> Result<(), Problem> {
     let mut faults = Vec::new();
     let (rv, by) = (options.resource_version.as_str(), options.version_match.as_str());
     let path = "resourceVersionMatch";
@@ -239,10 +234,7 @@ fn check_options(served: &Served, options: &ListOptions) -> Result<(), Problem> 
     }
     match faults.as_slice() {
         [] => Ok(()),
-        faults => {
-            let _ = served;
-            Err(Problem::invalid("meta.k8s.io", "ListOptions", "", faults))
-        }
+        faults => Err(Problem::invalid("meta.k8s.io", "ListOptions", "", faults)),
     }
 }
 
@@ -261,9 +253,6 @@ fn initial_events_faults(options: &ListOptions, faults: &mut Vec<Fault>) {
         "NotOlderThan" => {}
         other => faults.push(Fault::not_supported(at, other, &["NotOlderThan"])),
     }
-    if options.initial_events == Some(true) && !options.bookmarks {
-        // Upstream serves it without the final bookmark; nothing to refuse.
-    }
 }
 
 /// A watch.
@@ -277,7 +266,7 @@ pub fn watch(
     options: &ListOptions,
     encoder: crate::encode::Encoder,
 ) -> Result<WatchPlan, Problem> {
-    check_options(served, options)?;
+    check_options(options)?;
     let selection = Selection::parse(served, &options.labels, &options.fields)?;
     let asked = version(&options.resource_version)?;
     let sends = options.initial_events.unwrap_or(!matches!(asked, Some(1..)));
@@ -315,9 +304,4 @@ pub fn watch(
         shape,
         began: view.revision(),
     })
-}
-
-/// The answer to a get.
-pub fn answer(object: Arc<Object>) -> Answer {
-    Answer::ok(Body::Stored(object))
 }

@@ -7,7 +7,7 @@ use crate::custom::Customs;
 use crate::decode::{self, Format};
 use crate::encode::{self, Encoder};
 use crate::negotiate::{Offers, Pretty, Shape, Stream, negotiate};
-use crate::request::{Env, Method, Request};
+use crate::request::{Env, Request};
 use crate::route::{Discovery, ResourcePath, Route, route};
 use crate::write::{self, Ctx, DeleteRequest, Settled, Step, Validation, WriteOptions};
 use crate::{
@@ -117,7 +117,7 @@ impl Api {
         let catalog = self.catalog(view);
         let served = catalog
             .find(&path.group, &path.version, &path.resource)
-            .ok_or_else(|| unknown_resource(&catalog, path))?
+            .ok_or_else(page_not_found)?
             .clone();
         let sub = match path.subresource.as_str() {
             "" => None,
@@ -479,10 +479,6 @@ pub fn page_not_found() -> Problem {
         .with(meta::Details::default())
 }
 
-fn unknown_resource(_catalog: &Catalog, _path: &ResourcePath) -> Problem {
-    page_not_found()
-}
-
 pub fn method_not_allowed() -> Problem {
     Problem::new(
         Reason::MethodNotAllowed,
@@ -500,11 +496,4 @@ fn unsupported_patch(served: &Served) -> Problem {
              application/json-patch+json, application/merge-patch+json{strategic}, application/apply-patch+yaml"
         ),
     )
-}
-
-/// Kept for readers of the method table: HEAD is a GET whose body the face drops.
-impl Method {
-    pub const fn is_read(self) -> bool {
-        matches!(self, Self::Get | Self::Head)
-    }
 }

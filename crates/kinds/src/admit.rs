@@ -5,8 +5,14 @@ use meta::{Cause, Problem, Resource, Value};
 use store::Key;
 
 /// Every built-in admission plugin.
-pub static ADMISSION: &[AdmitRow] =
-    &[AdmitRow { name: "NamespaceLifecycle", mutate: Some(lifecycle), validate: Some(guard) }];
+pub static ADMISSION: &[AdmitRow] = &[
+    AdmitRow { name: "NamespaceLifecycle", mutate: Some(lifecycle), validate: Some(guard) },
+    AdmitRow {
+        name: "CustomResourceNames",
+        mutate: Some(crate::extension::establish),
+        validate: None,
+    },
+];
 
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 

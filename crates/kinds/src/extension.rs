@@ -1,5 +1,6 @@
 //! apiextensions.k8s.io/v1 and apiregistration.k8s.io/v1: what adds kinds to the server.
 
+use crate::admission::{Admit, Extras, Operation};
 use crate::core::pod_defaults::{set, set_text};
 use crate::row::{Hooks, KindRow};
 use crate::rows::{STATUS, version};
@@ -178,3 +179,72 @@ const API_SERVICE_COLUMNS: &[Column] = &[
     col("Available", "string", "Whether this service is available."),
     AGE,
 ];
+
+/// Accepts the names of a definition when no other of its group has them, and establishes it (upstream's
+/// naming and establishing controllers, done in the write itself).
+pub(crate) fn establish(
+    v: &mut Value,
+    admit: &Admit<'_>,
+    _: &mut Extras,
+) -> Result<(), meta::Problem> {
+    if !admit.is("customresourcedefinitions.apiextensions.k8s.io")
+        || admit.operation == Operation::Delete
+    {
+        return Ok(());
+    }
+    let now = admit.now.rfc3339();
+    if !v["status"].is_object() {
+        v["status"] = json!({});
+    }
+    let taken = conflict(v, admit);
+    let (accepted, reason, message) = match &taken {
+        None => ("True", "NoConflicts", "no conflicts found".to_string()),
+        Some(name) => ("False", "NamesConflict", format!("{name:?} is already in use")),
+    };
+    condition(v, &now, ["NamesAccepted", accepted, reason, &message]);
+    if taken.is_none() {
+        v["status"]["acceptedNames"] = v["spec"]["names"].clone();
+        condition(
+            v,
+            &now,
+            ["Established", "True", "InitialNamesAccepted", "the initial names have been accepted"],
+        );
+    } else if !established(v) {
+        condition(v, &now, ["Established", "False", "NotAccepted", "not all names are accepted"]);
+    }
+    Ok(())
+}
+
+fn condition(v: &mut Value, now: &str, [kind, status, reason, message]: [&str; 4]) {
+    let mut conditions = list(v, "status.conditions").to_vec();
+    if conditions.iter().any(|c| c["type"] == kind && c["status"] == status) {
+        return;
+    }
+    conditions.retain(|c| c["type"] != kind);
+    conditions.push(json!({
+        "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
+    }));
+    v["status"]["conditions"] = conditions.into();
+}
+
+/// A name another definition of the group was given first.
+fn conflict(v: &Value, admit: &Admit<'_>) -> Option<String> {
+    let (group, own) = (text(v, "spec.group"), text(v, "metadata.name"));
+    let names = |names: &Value| -> Vec<String> {
+        let mut all = vec![text(names, "plural"), text(names, "singular")];
+        all.extend(list(names, "shortNames").iter().map(plain));
+        all.retain(|n| !n.is_empty());
+        all
+    };
+    let kinds = |names: &Value| [text(names, "kind"), text(names, "listKind")];
+    let wanted = &v["spec"]["names"];
+    let others = admit.view.list(admit.resource, None).filter(|o| *o.key.name != *own);
+    others.map(|o| o.value()).filter(|o| text(o, "spec.group") == group).find_map(|other| {
+        let taken = &other["status"]["acceptedNames"];
+        let (theirs, their_kinds) = (names(taken), kinds(taken));
+        let name = names(wanted).into_iter().find(|n| theirs.contains(n));
+        name.or_else(|| {
+            kinds(wanted).into_iter().find(|k| !k.is_empty() && their_kinds.contains(k))
+        })
+    })
+}

@@ -28,7 +28,8 @@ pub use access::{AllowAll, Attributes, Authorizer, Decision, NoTokens, Tokens};
 pub use admission::{Admit, AdmitRow, Also, AlsoChange, Extras, Operation};
 pub use admit::ADMISSION;
 pub use row::*;
-pub use table::{elapsed, joined_pairs, plain, selector_text, text};
+pub use rows::keep_status as keep_custom_status;
+pub use table::{elapsed, joined_pairs, list, plain, selector_text, text};
 
 /// Group and plural of the kind whose objects define further kinds.
 pub const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");

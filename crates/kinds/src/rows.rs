@@ -179,7 +179,7 @@ impl TableRow {
 }
 
 /// What the `status` subresource may write: `status` and the user's metadata.
-pub(crate) fn keep_status(new: &mut Value, old: &Value) {
+pub fn keep_status(new: &mut Value, old: &Value) {
     keep_all_but(&["status", "metadata"], new, old);
 }
 

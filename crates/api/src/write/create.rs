@@ -30,9 +30,6 @@ pub fn store(ctx: &Ctx<'_>, mut value: Value, applied: Option<()>) -> Result<Ste
     let mut extras = Extras::default();
     ctx.default(&mut value);
     let name = meta_text(&value, "name").to_string();
-    let admit = ctx.admit(Operation::Create, &name, None);
-    ctx.mutate(&mut value, &admit, &mut extras)?;
-    ctx.default(&mut value);
     begin(&mut value, &ctx.env.entropy, ctx.env.now);
     if ctx.served.hooks.generation == Generation::Spec || ctx.served.custom {
         object::metadata(&mut value).insert("generation".into(), 1.into());
@@ -40,6 +37,8 @@ pub fn store(ctx: &Ctx<'_>, mut value: Value, applied: Option<()>) -> Result<Ste
     if ctx.served.has_status() {
         value.as_object_mut().map(|o| o.remove("status"));
     }
+    let admit = ctx.admit(Operation::Create, &name, None);
+    ctx.mutate(&mut value, &admit, &mut extras)?;
     if let Some(prepare) = ctx.served.hooks.prepare {
         prepare(&mut value, None);
     }
@@ -68,9 +67,9 @@ pub fn place(ctx: &Ctx<'_>, value: &mut Value) -> Result<(), Problem> {
     if ctx.served.namespaced {
         let given = meta_text(value, "namespace").to_string();
         if !given.is_empty() && given != ctx.namespace {
-            return Err(Problem::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )));
+            return Err(Problem::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
         object::metadata(value).insert("namespace".into(), ctx.namespace.into());
     } else {

@@ -171,10 +171,6 @@ impl<'a> Ctx<'a> {
         self.sub.map_or("", |s| s.name.as_str())
     }
 
-    pub fn now_text(&self) -> String {
-        self.env.now.rfc3339()
-    }
-
     /// The object the request names.
     pub fn current(&self) -> Result<Arc<Object>, Problem> {
         crate::read::get(self.served, self.view, (self.namespace, self.name))

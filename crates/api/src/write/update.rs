@@ -19,8 +19,7 @@ use store::{Expect, Object, Op};
 pub fn update(ctx: &Ctx<'_>, mut value: Value) -> Result<Step, Problem> {
     check_address(ctx, &mut value)?;
     let current = match ctx.current() {
-        Err(problem) if ctx.sub.is_none() && ctx.served.traits.put_creates => {
-            let _ = problem;
+        Err(_) if ctx.sub.is_none() && ctx.served.traits.put_creates => {
             metadata(&mut value).remove("resourceVersion");
             create::place(ctx, &mut value)?;
             return create::store(ctx, value, None);
@@ -45,8 +44,6 @@ fn check_address(ctx: &Ctx<'_>, value: &mut Value) -> Result<(), Problem> {
     let (name, namespace) =
         (meta_text(value, "name").to_string(), meta_text(value, "namespace").to_string());
     if name.is_empty() && ctx.sub.is_none() {
-        let why = "name or generateName is required";
-        let _ = why;
         metadata(value).insert("name".into(), ctx.name.into());
     } else if !name.is_empty() && name != ctx.name {
         return Err(Problem::bad_request(format!(
@@ -92,8 +89,8 @@ pub fn replace(
     }
     let admit = ctx.admit(Operation::Update, ctx.name, Some(&old));
     ctx.mutate(&mut new, &admit, &mut extras)?;
-    ctx.default(&mut new);
     prepare(ctx, &mut new, &old);
+    ctx.default(&mut new);
     tidy(ctx, &mut new);
     count(ctx, &mut new, &old);
     ctx.check(&new, Some(&old))?;
@@ -143,7 +140,6 @@ fn keep(ctx: &Ctx<'_>, new: &mut Value, old: &Value) {
 }
 
 fn prepare(ctx: &Ctx<'_>, new: &mut Value, old: &Value) {
-    keep(ctx, new, old);
     if let (None, Some(prepare)) = (ctx.sub, ctx.served.hooks.prepare) {
         prepare(new, Some(old));
     }
