@@ -177,10 +177,6 @@ impl BlobWriter {
         self.blobs.promote(&self.path, &digest)?;
         Ok((digest, self.size))
     }
-
-    pub fn size(&self) -> u64 {
-        self.size
-    }
 }
 
 impl Write for BlobWriter {

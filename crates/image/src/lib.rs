@@ -14,6 +14,7 @@ mod db;
 mod error;
 mod flights;
 mod gate;
+mod hub;
 mod layers;
 mod names;
 mod pack;
@@ -26,8 +27,9 @@ mod types;
 mod unpack;
 
 pub use error::{Error, ErrorKind, Result};
+pub use hub::Served;
 pub use pack::{PackStyle, Packed, pack};
-pub use registry::{Credentials, RegistriesConfig, RegistryConfig};
+pub use registry::{Credentials, DockerConfig, RegistriesConfig, RegistryConfig};
 pub use snapshot::{FakeSnapshots, OverlaySnapshots, Snapshotter, mount, unmount};
 pub use store::{Hold, ImageStore};
 pub use types::*;

@@ -5,7 +5,6 @@ use crate::db::{Db, Record, State};
 use crate::error::Doing as _;
 use crate::gate::Gate;
 use crate::layers::Layers;
-use crate::registry::Client;
 use crate::snapshot::OverlaySnapshots;
 use crate::{Error, HistoryRow, Image, ImageId, RegistriesConfig, Result, Snapshotter};
 use oci::{Digest, History, ImageConfig, Reference};
@@ -26,7 +25,7 @@ pub(crate) struct Inner {
     pub db: Arc<Db>,
     pub gate: Arc<Gate>,
     pub snapshots: OverlaySnapshots,
-    pub client: Client,
+    pub registries: RegistriesConfig,
     /// Blobs and layers being fetched right now, so that nothing is fetched twice.
     pub flights: crate::flights::Flights,
 }
@@ -48,7 +47,7 @@ impl ImageStore {
             db,
             gate,
             snapshots,
-            client: Client::new(config)?,
+            registries: config,
             flights: crate::flights::Flights::default(),
         };
         let store = Self(Arc::new(inner));

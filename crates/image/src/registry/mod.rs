@@ -1,10 +1,17 @@
 //! Talking to registries: configuration, credentials, transport, pull and push.
 
-mod client;
+mod auth;
 mod config;
 mod credentials;
+mod errors;
+mod fetch;
+mod follow;
+mod proxy;
 mod pull;
+mod push;
+mod session;
+mod tls;
+mod transport;
 
-pub(crate) use client::Client;
 pub use config::{RegistriesConfig, RegistryConfig};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, DockerConfig};

@@ -64,7 +64,7 @@ impl Diff<'_> {
             && let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty())
             && self.parents.insert(parent.into())
         {
-            self.add(&parent.to_path_buf(), ChangeKind::Modified);
+            self.add(parent, ChangeKind::Modified);
         }
         Ok(())
     }

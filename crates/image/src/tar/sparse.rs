@@ -42,7 +42,7 @@ pub(super) fn from_pax(records: &Records, entry: &mut Entry) -> Result<PaxSparse
         return Ok(PaxSparse::InData);
     }
     let numbers: Vec<u64> = match get("GNU.sparse.map") {
-        Some(map) if map.is_empty() => Vec::new(),
+        Some([]) => Vec::new(),
         Some(map) => map.split(|b| *b == b',').map(integer).collect::<Result<_>>()?,
         None => records
             .iter()
