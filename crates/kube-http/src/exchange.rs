@@ -247,8 +247,9 @@ fn to_api(head: &Head, headers: &http::HeaderMap, body: Bytes) -> api::Request {
 
 fn watch(server: &Arc<Server>, plan: Box<WatchPlan>) -> Response {
     let config = &server.deps.config;
-    let timeout =
-        plan.timeout_secs.map_or_else(|| spread(config.watch_timeout), Duration::from_secs);
+    // A timeout of zero is none, as upstream reads it.
+    let asked = plan.timeout_secs.filter(|secs| *secs > 0);
+    let timeout = asked.map_or_else(|| spread(config.watch_timeout), Duration::from_secs);
     let content_type = plan.content_type.clone();
     let body = WatchBody::new(
         plan,

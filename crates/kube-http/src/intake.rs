@@ -114,6 +114,7 @@ pub async fn body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn queries_are_forms() {
@@ -128,5 +129,21 @@ mod tests {
             let _ = decoded(text);
         }
         assert_eq!(decoded("%C3%A4/%2F"), "ä//");
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_requests_never_panic(path in "\\PC{0,60}|(/[a-z%0-9./]{0,12}){0,9}", raw in "[ -~]{0,80}") {
+            let path = decoded(&path);
+            let pairs = query(&raw);
+            let _ = crate::info::Info::of("GET", &path, &pairs);
+            let _ = crate::health::Health::default().answer(&path, &pairs);
+            let _ = crate::gzip::accepted(&raw);
+            let mut headers = HeaderMap::new();
+            for name in ["authorization", "sec-websocket-protocol", "impersonate-extra-a%2fb"] {
+                headers.insert(http::HeaderName::from_static(name), raw.parse().expect("printable"));
+            }
+            let _ = (authorization(&headers), impersonation(&headers));
+        }
     }
 }

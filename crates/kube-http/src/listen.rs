@@ -20,6 +20,8 @@ use tokio_rustls::server::TlsStream;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 const STREAMS: u32 = 1000;
+/// Per stream: what a client that does not read may make us hold.
+const SEND_BUFFER: usize = 128 * 1024;
 const HEADERS: u32 = 1 << 20;
 /// Dead peers are found by the kernel, which costs the process nothing while idle.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -119,6 +121,7 @@ async fn http2(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(HEADERS);
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
