@@ -112,10 +112,25 @@ impl Compiler {
             let mut field = field(name, ty);
             field.required = rules.required.iter().any(|required| required == name);
             field.default = schema.get("default").cloned();
+            self.check_default(&field, &format!("{path}.properties[{name}].default"));
             out.fields.push(field);
         }
         out.index();
         Shape::Object(Box::new(out))
+    }
+
+    /// A default must itself be what the schema asks for, and hold nothing pruning would remove.
+    fn check_default(&mut self, field: &Field, path: &str) {
+        let Some(default) = &field.default else { return };
+        let mut pruned = default.clone();
+        if !crate::prune(&mut pruned, &field.ty).is_empty() {
+            self.faults.push(Fault::invalid(path, default.clone(), "must not have unknown fields"));
+        }
+        for mut fault in crate::validate(default, &field.ty, "") {
+            let dot = if fault.path.is_empty() || fault.path.starts_with('[') { "" } else { "." };
+            fault.path = format!("{path}{dot}{}", fault.path);
+            self.faults.push(fault);
+        }
     }
 
     fn rules(&mut self, schema: &Value, path: &str) -> Rules {

@@ -95,9 +95,8 @@ pub struct Struct {
     pub go_name: Str,
     /// In the order of the protobuf message; embedded Go structs are already flattened.
     pub fields: Vec<Field>,
-    /// Names with indices into `fields`, sorted by length and then by name: most comparisons end at the
-    /// length, and none touches a field.
-    pub(crate) by_name: Vec<(Str, u16)>,
+    /// Every field's name in brief, sorted: looking one up touches few other bytes.
+    pub(crate) by_name: Vec<NameKey>,
     /// Indices of the fields Go writes even when they are absent.
     pub(crate) always: Vec<u16>,
     /// Protobuf numbers in ascending order with the index of the field, `u16::MAX` for an [`Inline`].
@@ -159,6 +158,24 @@ pub enum Presence {
     Always,
     /// A pointer, list or map without `omitempty`: written as `null` when nil.
     AlwaysNull,
+}
+
+/// The length and the first eight bytes of a name, and the index of its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NameKey {
+    length: u16,
+    head: u64,
+    at: u16,
+}
+
+impl NameKey {
+    fn of(name: &str, at: u16) -> Self {
+        let mut head = [0; 8];
+        let shown = name.len().min(8);
+        head[..shown].copy_from_slice(&name.as_bytes()[..shown]);
+        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        Self { length, head: u64::from_be_bytes(head), at }
+    }
 }
 
 impl Type {
@@ -244,10 +261,14 @@ impl Struct {
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        let order = |(known, _): &(Str, u16)| {
-            known.len().cmp(&name.len()).then_with(|| known.as_bytes().cmp(name.as_bytes()))
-        };
-        self.by_name.binary_search_by(order).ok().map(|i| self.by_name[i].1 as usize)
+        let wanted = NameKey::of(name, 0);
+        let order = |key: &NameKey| (key.length, key.head) < (wanted.length, wanted.head);
+        let first = self.by_name.partition_point(order);
+        let alike = self.by_name[first..].iter();
+        let mut alike = alike.take_while(|k| k.length == wanted.length && k.head == wanted.head);
+        // Names of up to eight bytes are told apart by their head alone.
+        let found = alike.find(|k| name.len() <= 8 || self.fields[k.at as usize].name == name);
+        found.map(|key| key.at as usize)
     }
 
     /// A Go struct of the table, not a node of a CRD.
@@ -257,9 +278,9 @@ impl Struct {
 
     /// Must be called after `fields` were filled.
     pub(crate) fn index(&mut self) {
-        let names = self.fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i as u16));
-        self.by_name = names.collect();
-        self.by_name.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+        let names = self.fields.iter().enumerate();
+        self.by_name = names.map(|(i, f)| NameKey::of(&f.name, i as u16)).collect();
+        self.by_name.sort_unstable();
         let always = |f: &Field| matches!(f.presence, Presence::Always | Presence::AlwaysNull);
         let listed = self.fields.iter().enumerate().filter(|(_, field)| always(field));
         let own = self.fields.iter().enumerate().filter(|(_, f)| f.via == 0 && f.number > 0);

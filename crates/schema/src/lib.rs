@@ -25,7 +25,7 @@ pub use graph::{Field, Inline, List, ListKind, Presence, Scalar, Shape, Str, Str
 pub use openapi::{
     CustomSchema, ServedResource, ServedSubresource, encode_v2, openapi_v2, openapi_v3,
 };
-pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal};
+pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal, seal_event};
 pub use rules::{Pattern, Rules};
 pub use shape::{apply_defaults, normalise, prune};
 pub use validate::validate;

@@ -192,6 +192,10 @@ pub fn apply_defaults(value: &mut Value, ty: &Type) {
 fn fill_fields(map: &mut Map, object: &Struct) {
     for field in &object.fields {
         let Some(default) = &field.default else { continue };
+        // Go would leave such a default (`""`, 0) out again when it writes the object.
+        if object.is_builtin() && !presence::is_kept(field, default) {
+            continue;
+        }
         match map.get(&*field.name) {
             None => {
                 map.insert(field.name.to_string(), default.clone());

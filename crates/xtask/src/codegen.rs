@@ -89,3 +89,12 @@ fn rust_files(dir: &Path) -> Result<Vec<(String, String)>, String> {
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_table_is_current() {
+        super::run(&["--check".to_string()])
+            .expect("cargo xtask codegen was run after the last change");
+    }
+}

@@ -67,3 +67,15 @@ fn custom_resources_are_pruned_and_defaulted() {
     );
     assert_eq!(value["metadata"], json!({"name": "x"}));
 }
+
+#[test]
+fn defaults_are_checked() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string", "default": 1},
+        "b": {"type": "object", "default": {"x": 1, "y": "z"}, "properties": {"x": {"type": "string"}}}}});
+    let texts: Vec<String> =
+        compile(&schema, "s").unwrap_err().iter().map(|f| f.path.clone()).collect();
+    assert_eq!(
+        texts,
+        ["s.properties[a].default", "s.properties[b].default.x", "s.properties[b].default"]
+    );
+}

@@ -2,6 +2,7 @@ use super::decode_json;
 use crate::facts::kind;
 use crate::graph::Type;
 use meta::Gvk;
+use proptest::prelude::*;
 
 fn of(api_version: &str, name: &str) -> Type {
     kind(&Gvk::parse(api_version, name)).unwrap()
@@ -154,4 +155,40 @@ fn schemas_inside_schemas() {
             r#""type":"array"}"#
         )
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Broken documents: bytes of a good one replaced, cut or repeated.
+    #[test]
+    fn broken_documents_never_panic(at in 0usize..400, byte in any::<u8>(), cut in 0usize..400) {
+        let mut bytes = concat!(
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"\u00e9\ud83d\ude00","labels":{"a":"b"},"#,
+            r#""creationTimestamp":"2026-01-02T03:04:05Z"},"spec":{"containers":[{"name":"c","ports":"#,
+            r#"[{"containerPort":80}],"resources":{"limits":{"cpu":"1e3","memory":-1.5e-3}}}],"#,
+            r#""securityContext":{"runAsUser":1}},"status":{"podIPs":[{"ip":"::1"}]}}"#
+        ).as_bytes().to_vec();
+        let length = bytes.len();
+        bytes[at % length] = byte;
+        bytes.truncate(length - cut % length / 4);
+        let pod = of("v1", "Pod");
+        if let Ok(decoded) = decode_json(&bytes, &pod) {
+            let again = decode_json(decoded.value.to_string().as_bytes(), &pod).unwrap();
+            prop_assert_eq!(again.value, decoded.value, "decoding is a fixpoint");
+        }
+        let _ = crate::decode_yaml(&bytes, &pod);
+    }
+}
+
+#[test]
+fn every_field_is_found_by_its_name() {
+    for id in crate::messages() {
+        let object = crate::message(id);
+        for (at, field) in object.fields.iter().enumerate() {
+            assert_eq!(object.position(&field.name), Some(at), "{} {}", object.name, field.name);
+            assert_eq!(object.position(&format!("{}x", field.name)), None);
+        }
+        assert!(object.position("").is_none());
+    }
 }

@@ -60,3 +60,15 @@ pub fn seal(envelope: &Envelope<'_>) -> Vec<u8> {
     put_bytes(&mut out, 4, envelope.content_type.as_bytes());
     out
 }
+
+/// One `metav1.WatchEvent` whose object is a sealed envelope, as a protobuf watch streams it. The frame's
+/// length prefix is not part of it.
+pub fn seal_event(event: &str, sealed: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(sealed.len() + 32);
+    put_bytes(&mut out, 1, event.as_bytes());
+    let Ok(()) = put_nested(&mut out, 2, |out| {
+        put_bytes(out, 1, sealed);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    out
+}

@@ -110,6 +110,22 @@ fn envelopes() {
 }
 
 #[test]
+fn watch_events_carry_sealed_objects() {
+    let pod = kind(&Gvk::parse("v1", "Pod")).unwrap();
+    let value = decode_json(br#"{"metadata":{"name":"x"}}"#, &pod).unwrap().value;
+    let raw = encode_proto(&value, &pod).unwrap();
+    let envelope = Envelope { api_version: "v1", kind: "Pod", raw: &raw, ..Envelope::default() };
+    let event = super::seal_event("ADDED", &seal(&envelope));
+    let ty = kind(&Gvk::parse("v1", "WatchEvent"));
+    assert!(ty.is_none(), "an event is no object");
+    let ty = crate::named("io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent").unwrap();
+    let seen = decode_proto(&event, &ty).unwrap();
+    assert_eq!(seen["type"], "ADDED");
+    assert_eq!(seen["object"]["kind"], "Pod");
+    assert_eq!(seen["object"]["metadata"]["name"], "x");
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     let crd = kind(&Gvk::parse("apiextensions.k8s.io/v1", "JSONSchemaProps"));
     assert!(crd.is_none(), "not a kind");

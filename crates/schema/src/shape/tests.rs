@@ -24,4 +24,8 @@ fn built_in_types_are_pruned_and_defaulted_too() {
     let container = &value["spec"]["containers"][0];
     assert_eq!(container["ports"][0]["protocol"], "TCP");
     assert_eq!(container["livenessProbe"]["grpc"]["service"], "");
+
+    let mut set = json!({"spec": {"selector": {}, "serviceName": "s", "template": {}}});
+    apply_defaults(&mut set, &kind(&Gvk::parse("apps/v1", "StatefulSet")).unwrap());
+    assert!(set["spec"].get("minReadySeconds").is_none(), "a zero default is not written");
 }
