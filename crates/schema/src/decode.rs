@@ -13,8 +13,11 @@ use meta::{Map, Value};
 use std::fmt;
 use std::sync::OnceLock;
 
+mod path;
 #[cfg(test)]
 mod tests;
+
+use path::Path;
 
 /// A decoded value with what a strict decoder objects to.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,14 +94,6 @@ struct Decoder<'a> {
     saved: Option<String>,
     /// The first error of a type's own unmarshaller; it wins over type errors.
     fatal: Option<String>,
-}
-
-/// Where the decoder stands; a chain on the call stack, so that walking down allocates nothing.
-enum Path<'p> {
-    Root,
-    Field { parent: &'p Path<'p>, owner: &'p Struct, name: &'p str },
-    Key { parent: &'p Path<'p>, key: &'p str },
-    Index { parent: &'p Path<'p>, at: usize },
 }
 
 /// What a value is decoded into: its type, and the Go type a field declares for it (else empty).
@@ -397,51 +392,6 @@ impl<'a> Decoder<'a> {
             ),
             None => format!("json: cannot unmarshal {noun} into Go value of type {go}"),
         });
-    }
-}
-
-impl Path<'_> {
-    /// False below a CRD's own properties, which are decoded without types.
-    fn is_typed(&self) -> bool {
-        match self {
-            Path::Root | Path::Field { .. } => true,
-            Path::Key { parent, .. } | Path::Index { parent, .. } => match parent {
-                Path::Root => false,
-                parent => parent.is_typed(),
-            },
-        }
-    }
-
-    /// `spec.containers[0].name`
-    fn strict(&self) -> String {
-        let (parent, name) = match self {
-            Path::Root => return String::new(),
-            Path::Field { parent, name, .. } => (parent, name),
-            Path::Key { parent, key } => (parent, key),
-            Path::Index { parent, at } => return format!("{}[{at}]", parent.strict()),
-        };
-        let mut out = parent.strict();
-        if !out.is_empty() {
-            out.push('.');
-        }
-        out.push_str(name);
-        out
-    }
-
-    /// The struct of the innermost field, and the names of all fields on the way.
-    fn fields(&self) -> (Option<&Struct>, String) {
-        match self {
-            Path::Root => (None, String::new()),
-            Path::Key { parent, .. } | Path::Index { parent, .. } => parent.fields(),
-            Path::Field { parent, owner, name } => {
-                let (_, mut out) = parent.fields();
-                if !out.is_empty() {
-                    out.push('.');
-                }
-                out.push_str(name);
-                (Some(owner), out)
-            }
-        }
     }
 }
 

@@ -158,7 +158,7 @@ fn schemas_inside_schemas() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Broken documents: bytes of a good one replaced, cut or repeated.
     #[test]
