@@ -257,7 +257,8 @@ pub async fn wait(mut changes: watch::Receiver<Seen>, condition: WaitCondition) 
         Err(_) => first,
     };
     let state = &last.record.state;
-    let failed_start = state.phase != Phase::Exited || state.exit_code != 0;
+    // Who waits for the removal has seen the start fail, or will not care.
+    let failed_start = condition != WaitCondition::Removed && state.exit_code != 0;
     let error = if failed_start { state.error.clone() } else { String::new() };
     (state.exit_code, error)
 }

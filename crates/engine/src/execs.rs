@@ -190,12 +190,7 @@ impl Engine {
             .map_err(|e| (e, 126))?;
         let started = started.map_err(|(code, e)| {
             let e = EngineError::from(e);
-            (
-                e.context(
-                    "OCI runtime exec failed: exec failed: unable to start container process",
-                ),
-                code,
-            )
+            (e.context("OCI runtime exec failed: exec failed"), code)
         })?;
         let streams = Streams::new(started.stdio).map_err(|e| (EngineError::from(e), 126))?;
         Ok((started.seen.pid, streams))

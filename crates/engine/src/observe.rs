@@ -170,7 +170,7 @@ impl Engine {
     pub async fn stats(self: &Arc<Self>, wanted: &str) -> Result<Numbers> {
         let record = self.inspect(wanted)?;
         if !record.state.phase.is_live() {
-            return Ok(Numbers { record, stats: runtime::Stats::default(), links: Vec::new() });
+            return Ok(Numbers::new(record, runtime::Stats::default(), Vec::new()));
         }
         self.blocking(move |e| {
             let stats = e.runtime.stats(&record.id)?;
@@ -179,7 +179,7 @@ impl Engine {
                 .filter(|_| record.host.network_mode != "host")
                 .and_then(|pid| net::Netns::of_process(pid).ok())
                 .and_then(|netns| net::stats(&netns).ok());
-            Ok(Numbers { record, stats, links: links.unwrap_or_default() })
+            Ok(Numbers::new(record, stats, links.unwrap_or_default()))
         })
         .await
     }
@@ -210,6 +210,16 @@ pub struct Numbers {
     pub record: Arc<Record>,
     pub stats: runtime::Stats,
     pub links: Vec<net::LinkStats>,
+    /// Nanoseconds of all the machine's CPUs.
+    pub system_cpu: u64,
+    pub machine_memory: u64,
+}
+
+impl Numbers {
+    fn new(record: Arc<Record>, stats: runtime::Stats, links: Vec<net::LinkStats>) -> Self {
+        let machine_memory = crate::system::machine_memory();
+        Self { record, stats, links, system_cpu: crate::system::system_cpu(), machine_memory }
+    }
 }
 
 /// Name filters are regular expressions over the name with and without its slash.

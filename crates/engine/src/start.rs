@@ -310,8 +310,7 @@ impl From<net::Error> for EngineError {
 fn create_failed(e: runtime::Error) -> EngineError {
     let e = EngineError::from(e);
     e.context(
-        "failed to create task for container: failed to create shim task: OCI runtime create \
-         failed: unable to start container process",
+        "failed to create task for container: failed to create shim task: OCI runtime create failed",
     )
 }
 

@@ -1,0 +1,62 @@
+//! The engine behind the Docker API, for tests and for trying out.
+//!
+//! `engine --data-dir DIR --host unix:///path/docker.sock [--name NAME]`; as `engine keeper ...`
+//! it is the keeper, which it starts from its own executable.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use docker_http::{Face, serve_unix};
+use engine::{Engine, EngineConfig};
+use image::{ImageStore, RegistriesConfig};
+use runtime::{Keeper, KeeperOptions};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|a| a == "keeper") {
+        return runtime::keeper::main(args.into_iter().skip(1));
+    }
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let tokio = builder.worker_threads(2).enable_all().build().expect("tokio starts");
+    match tokio.block_on(run(&args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("engine: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn option(args: &[String], name: &str) -> Option<String> {
+    let at = args.iter().position(|a| a == name)?;
+    args.get(at + 1).cloned()
+}
+
+async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let began = std::time::Instant::now();
+    let data_dir = PathBuf::from(option(args, "--data-dir").ok_or("--data-dir is missing")?);
+    let host = option(args, "--host").ok_or("--host is missing")?;
+    let socket = PathBuf::from(host.strip_prefix("unix://").ok_or("--host must be unix://PATH")?);
+    let name = option(args, "--name").unwrap_or_else(|| "boxship".to_owned());
+    std::fs::create_dir_all(&data_dir)?;
+    let keeper = Keeper::open(&KeeperOptions {
+        root: data_dir.join("keeper"),
+        program: std::env::current_exe()?,
+        args: vec!["keeper".to_owned()],
+        favor_dynmods: true,
+    })?;
+    let images = ImageStore::open(&data_dir.join("images"), RegistriesConfig::default())?;
+    let config = EngineConfig { name, data_dir };
+    let engine = Engine::open(config, Arc::new(keeper), images).await?;
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket)?;
+    println!("ready in {:.3} s", began.elapsed().as_secs_f64());
+    let mut term = signal(SignalKind::terminate())?;
+    let face = Arc::new(Face { engine, builder: None });
+    serve_unix(face, listener, async move { drop(term.recv().await) }).await;
+    let _ = std::fs::remove_file(&socket);
+    Ok(())
+}

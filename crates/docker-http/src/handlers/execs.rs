@@ -1,0 +1,151 @@
+//! Exec: create, start, inspect, resize.
+
+use engine::ExecConfig;
+use engine::config::List;
+use http::StatusCode;
+use runtime::TtySize;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Handled, lifecycle, raw};
+use crate::call::{self, Call};
+use crate::pump::{Ended, Framing, both_ways};
+use crate::reply;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Body {
+    user: String,
+    privileged: bool,
+    tty: bool,
+    console_size: [u16; 2],
+    attach_stdin: bool,
+    attach_stderr: bool,
+    attach_stdout: bool,
+    detach_keys: String,
+    env: List<String>,
+    working_dir: String,
+    cmd: List<String>,
+}
+
+pub async fn create(call: Call) -> Handled {
+    let id = call.param(0).to_owned();
+    let (face, _, body) = call.json::<Body>().await?;
+    let config = ExecConfig {
+        cmd: body.cmd.unwrap_or_default(),
+        user: body.user,
+        env: body.env,
+        working_dir: body.working_dir,
+        privileged: body.privileged,
+        tty: body.tty,
+        attach_stdin: body.attach_stdin,
+        attach_stdout: body.attach_stdout,
+        attach_stderr: body.attach_stderr,
+        detach_keys: body.detach_keys,
+        console_size: body.console_size,
+    };
+    let id = face.engine.exec_create(&id, config)?;
+    Ok(reply::created(&json!({ "Id": id })))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct StartBody {
+    detach: bool,
+    tty: bool,
+    console_size: [u16; 2],
+}
+
+/// Detached: an empty answer. Else the connection becomes the process's streams; an error to
+/// start is an HTTP error as long as nothing has been answered.
+pub async fn start(mut call: Call) -> Handled {
+    let body: StartBody = match call.headers.get(http::header::CONTENT_LENGTH) {
+        Some(length) if length == "0" => StartBody::default(),
+        _ => {
+            let (bytes, rest) = read_json_head(call.body).await?;
+            call.body = rest;
+            call::parse(&bytes)?
+        }
+    };
+    let engine = call.face.engine.clone();
+    let id = call.param(0).to_owned();
+    let exec = engine.exec(&id)?;
+    let [rows, cols] = body.console_size;
+    let size = (rows > 0 && cols > 0).then_some(TtySize { rows, cols });
+    if body.detach {
+        drop(engine.exec_start(&id, size).await?);
+        return Ok(reply::empty(StatusCode::OK));
+    }
+    let keys = raw::detach_keys(&exec.config.detach_keys)?;
+    let tty = exec.config.tty;
+    let kind = call::stream_type(call.version, tty, call.wants_upgrade());
+    let streams = engine.exec_start(&id, size).await?;
+    let keys = (tty && exec.config.attach_stdin).then_some(keys);
+    Ok(raw::open(call, kind, move |io| {
+        Box::pin(async move {
+            let mut streams = streams;
+            if !exec.config.attach_stdout && !tty {
+                streams.stdout = None;
+            }
+            if !exec.config.attach_stderr && !tty {
+                streams.stderr = None;
+            }
+            // The CLI asks for the exit code right after the stream: it must be known by then.
+            let over = async { drop(engine.exec_wait(&id).await) };
+            if both_ways(io, streams, Framing::of(tty), keys, over).await == Ended::Detached {
+                // The container may be gone by now, and its event with it.
+                let _ = engine.detached(&exec.container);
+            }
+        })
+    }))
+}
+
+/// The JSON document at the head of the body; a body that goes on (stdin without an upgrade) is
+/// not touched.
+async fn read_json_head(
+    body: hyper::body::Incoming,
+) -> Result<(Vec<u8>, hyper::body::Incoming), crate::Refusal> {
+    use http_body_util::BodyExt;
+    let mut body = body;
+    let mut out = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let bad = |e| crate::Refusal::bad_request(format!("reading the body: {e}"));
+        if let Ok(data) = frame.map_err(bad)?.into_data() {
+            out.extend_from_slice(&data);
+        }
+        if out.len() > 1 << 20 || serde_json::from_slice::<serde::de::IgnoredAny>(&out).is_ok() {
+            break;
+        }
+    }
+    Ok((out, body))
+}
+
+pub async fn inspect(call: Call) -> Handled {
+    let exec = call.face.engine.exec(call.param(0))?;
+    let config = &exec.config;
+    Ok(reply::ok(&json!({
+        "ID": exec.id,
+        "Running": exec.running,
+        "ExitCode": exec.exit_code,
+        "ProcessConfig": {
+            "tty": config.tty,
+            "entrypoint": config.cmd.first().cloned().unwrap_or_default(),
+            "arguments": config.cmd.get(1..).unwrap_or_default(),
+            "privileged": config.privileged,
+            "user": config.user,
+        },
+        "OpenStdin": config.attach_stdin,
+        "OpenStderr": config.attach_stderr,
+        "OpenStdout": config.attach_stdout,
+        "CanRemove": !exec.running,
+        "ContainerID": exec.container,
+        "DetachKeys": config.detach_keys,
+        "Pid": exec.pid,
+    })))
+}
+
+pub async fn resize(call: Call) -> Handled {
+    let (rows, cols) = lifecycle::size(&call.query)?;
+    call.face.engine.exec_resize(call.param(0), TtySize { rows, cols }).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
