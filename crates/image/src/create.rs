@@ -142,20 +142,9 @@ impl ImageStore {
         }
     }
 
-    /// A part of any blob.
-    pub fn blob_range(
-        &self,
-        digest: &Digest,
-        from: u64,
-        length: u64,
-    ) -> Result<Box<dyn Read + Send>> {
-        if let Ok(mut file) = self.0.blobs.file(digest) {
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(from)).doing("seeking")?;
-            return Ok(Box::new(file.take(length)));
-        }
-        let (_, mut printed) = self.blob_stream(digest)?;
-        std::io::copy(&mut (&mut printed).take(from), &mut std::io::sink()).doing("reading")?;
-        Ok(if length == 0 { printed } else { Box::new(printed.take(length)) })
+    /// The file of a blob, for reading parts of it; `None` for layers that are printed anew.
+    pub fn blob_file(&self, digest: &Digest) -> Option<std::fs::File> {
+        self.0.blobs.file(digest).ok()
     }
 
     /// The length of any blob; `None` when it is not here.

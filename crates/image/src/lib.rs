@@ -35,5 +35,12 @@ pub use store::{Hold, ImageStore};
 pub use types::*;
 pub use unpack::{Limits, Owners, ReplaceKinds, UnpackOptions, Unpacked, Whiteouts, unpack};
 
+/// Unpacks one layer as a pull does, for the benchmark.
+#[doc(hidden)]
+pub fn bench_unpack(store: &ImageStore, packed: &mut (dyn std::io::Read + Send)) -> Result<()> {
+    let place = layers::Place { diff_id: None, lowest: true };
+    store.0.layers.unpack(packed, &place).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests;

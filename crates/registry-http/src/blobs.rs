@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use image::ImageStore;
 use oci::Digest;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
 use tokio::sync::mpsc;
 
 pub(crate) fn parse_digest(text: &str) -> Result<Digest, Oops> {
@@ -23,18 +24,23 @@ pub(crate) async fn get(
 ) -> Result<Answer, Oops> {
     let digest = parse_digest(digest)?;
     let size = store.repository_blob(&call.name, &digest).ok_or_else(Oops::blob_unknown)?;
-    let range = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
+    // Layers that are printed anew have no parts: their ranges are ignored, as RFC 9110 allows.
+    let file = store.blob_file(&digest);
+    let range = headers.get(header::RANGE).filter(|_| file.is_some());
+    let range = range.and_then(|v| v.to_str().ok());
     let range = range.map(|text| parse_range(text, size)).transpose()?.flatten();
     let (from, to) = range.unwrap_or((0, size));
     let (sender, receiver) = mpsc::channel(4);
+    let ranged = file.is_some();
     if call.method == Method::GET {
         let digest = digest.clone();
-        tokio::task::spawn_blocking(move || send(&store, &digest, (from, to), &sender));
+        tokio::task::spawn_blocking(move || send(&store, file, &digest, (from, to), &sender));
     }
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let answer = answer::stream(status, to - from, receiver);
     let answer = with(answer, "docker-content-digest", &digest);
-    let answer = with(answer, header::ACCEPT_RANGES, "bytes");
+    let ranges = if ranged { "bytes" } else { "none" };
+    let answer = with(answer, header::ACCEPT_RANGES, ranges);
     let answer = with(answer, header::ETAG, format!("\"{digest}\""));
     let answer = with(answer, header::CACHE_CONTROL, "max-age=31536000");
     Ok(match range {
@@ -46,12 +52,18 @@ pub(crate) async fn get(
 /// Reads on a thread; a client that goes away ends it.
 fn send(
     store: &ImageStore,
+    file: Option<File>,
     digest: &Digest,
     (from, to): (u64, u64),
     sender: &mpsc::Sender<io::Result<Bytes>>,
 ) {
-    let copied = store.blob_range(digest, from, to - from).map_err(io::Error::from);
-    let streamed = copied.and_then(|mut stream| {
+    let opened: io::Result<Box<dyn Read>> = match file {
+        Some(mut file) => file
+            .seek(io::SeekFrom::Start(from))
+            .map(|_| Box::new(file.take(to - from)) as Box<dyn Read>),
+        None => store.blob_stream(digest).map(|(_, s)| s as Box<dyn Read>).map_err(Into::into),
+    };
+    let streamed = opened.and_then(|mut stream| {
         loop {
             let mut chunk = vec![0; 128 << 10];
             let got = stream.read(&mut chunk)?;

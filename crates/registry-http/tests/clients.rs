@@ -404,7 +404,9 @@ async fn huge_blobs_come_in_ranges() {
         auth: Some(Credentials::default()),
         reporter: Reporter::none(),
     };
-    // The layer is printed anew for every range unless it was pushed; give it a blob first.
+    // Printed anew it comes in one stream; once pushed it has a blob and comes in ranges.
+    assert_eq!(other.pull(request.clone()).await.unwrap().id, id);
+    other.remove(id.as_str(), image::Force::Yes).unwrap();
     let name = format!("127.0.0.1:{}/library/huge:latest", server.port);
     server.store.tag(&id, &Reference::parse(&name).unwrap()).unwrap();
     let push = PushRequest {

@@ -20,6 +20,7 @@ const HUGE: u64 = 64 << 20;
 const RANGE: u64 = 4 << 20;
 const AHEAD: usize = 4;
 const ATTEMPTS: u32 = 5;
+const NO_RANGES: &str = "the registry does not serve ranges";
 
 /// A download into a partial file.
 pub(super) struct Download<'a> {
@@ -37,12 +38,17 @@ impl Download<'_> {
         let mut have = have;
         self.tide.rise(have);
         let mut attempt = 0;
+        let mut ranged = true;
         while have < self.blob.size {
             let before = have;
-            let huge = self.blob.size - have > HUGE;
+            let huge = ranged && self.blob.size - have > HUGE;
             let tried =
                 if huge { self.ranges(&mut have).await } else { self.stream(&mut have).await };
             let Err(error) = tried else { continue };
+            if huge && error.message == NO_RANGES {
+                ranged = false;
+                continue;
+            }
             attempt = if have > before { 1 } else { attempt + 1 };
             if attempt >= ATTEMPTS || error.kind != ErrorKind::Unavailable {
                 return Err(error);
@@ -68,13 +74,14 @@ impl Download<'_> {
     async fn stream(&self, have: &mut u64) -> Result<()> {
         let range = (*have > 0).then_some((*have, self.blob.size));
         let response = self.session.get_ok(&self.ask(range)).await?.map_err(|r| r.plain())?;
-        if *have > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
-            // The server has no ranges: from the start again. What was read stays true.
-            *have = 0;
-        }
+        // A server without ranges begins anew; what is here was already hashed and stays.
+        let whole = response.status() != StatusCode::PARTIAL_CONTENT;
+        let mut skip = if whole { *have } else { 0 };
         let mut body = response.into_body();
-        while let Some(chunk) = next_chunk(&mut body).await? {
-            self.put(have, &chunk)?;
+        while let Some(mut chunk) = next_chunk(&mut body).await? {
+            let dropped = usize::try_from(skip).map_or(chunk.len(), |n| n.min(chunk.len()));
+            skip -= dropped as u64;
+            self.put(have, &chunk.split_off(dropped))?;
         }
         match *have == self.blob.size {
             true => Ok(()),
@@ -105,7 +112,7 @@ impl Download<'_> {
         let ask = self.ask(Some((from, to)));
         let response = self.session.get_ok(&ask).await?.map_err(|r| r.plain())?;
         if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(Error::invalid("the registry does not serve ranges of huge blobs"));
+            return Err(Error::invalid(NO_RANGES));
         }
         let length = usize::try_from(to - from).expect("a range is small");
         let bytes = super::session::drain(response, length).await?;
