@@ -5,6 +5,7 @@
 //! ([`plan`]); only [`apply`] touches the file system.
 
 pub mod apply;
+pub mod bpf;
 pub mod freeze;
 mod plan;
 pub mod stats;

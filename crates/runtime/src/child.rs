@@ -19,7 +19,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-pub use files::sysctl;
+pub use files::{open_below, sysctl};
 pub use init::pause;
 
 /// What a child tells the keeper, one packet each.

@@ -26,6 +26,7 @@ mod seen;
 mod spec;
 pub mod suite;
 mod sys;
+pub mod users;
 mod wire;
 
 pub use api::{Events, Runtime};

@@ -351,3 +351,41 @@ pub fn wait_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
 pub fn clone_raw(fd: &impl AsRawFd) -> RawFd {
     fd.as_raw_fd()
 }
+
+/// Loads a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
+pub fn bpf_load_device(code: &[[u8; 8]]) -> io::Result<OwnedFd> {
+    const BPF_PROG_LOAD: i32 = 5;
+    const CGROUP_DEVICE: u32 = 15;
+    #[repr(C)]
+    struct Load {
+        kind: u32,
+        count: u32,
+        code: u64,
+        license: u64,
+        rest: [u64; 12],
+    }
+    let load = Load {
+        kind: CGROUP_DEVICE,
+        count: code.len() as u32,
+        code: code.as_ptr() as u64,
+        license: c"Apache-2.0".as_ptr() as u64,
+        rest: [0; 12],
+    };
+    // SAFETY: `load` begins like the kernel's `union bpf_attr`, its tail is zero, and the
+    // instructions and the licence text outlive the call.
+    owned(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<Load>())
+    })
+}
+
+pub fn bpf_attach_device(cgroup: RawFd, program: RawFd) -> io::Result<()> {
+    const BPF_PROG_ATTACH: i32 = 8;
+    const CGROUP_DEVICE: u32 = 6;
+    const ALLOW_MULTI: u32 = 2;
+    let attach = [cgroup as u32, program as u32, CGROUP_DEVICE, ALLOW_MULTI];
+    // SAFETY: four words are the beginning of the kernel's `union bpf_attr` for this command.
+    check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, attach.as_ptr(), size_of_val(&attach))
+    })
+    .map(drop)
+}

@@ -14,6 +14,10 @@ pub fn make(layout: &Layout, plan: &CgroupPlan) -> Result<()> {
     }
     if let (Some(dir), Some((root, controllers))) = (&plan.unified, &layout.unified) {
         delegate(root, dir, controllers);
+        if !plan.device_program.is_empty() {
+            super::bpf::attach(dir, &plan.device_program)
+                .map_err(|e| Error::kernel("set device rules of", dir.display(), &e))?;
+        }
     }
     for dir in &plan.dirs {
         if dir.join("cpuset.mems").exists() && plan.unified.is_none() {

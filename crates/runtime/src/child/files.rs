@@ -105,6 +105,12 @@ pub fn split(path: &str) -> (&str, &str) {
     path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path))
 }
 
+/// Opens a file below `root` for reading, without blocking on pipes.
+pub fn open_below(root: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    sys::open_in(root, &cstring(path)?, flags, 0, Resolve::InRoot)
+}
+
 pub fn is_dir(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(sys::fstat(fd)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
