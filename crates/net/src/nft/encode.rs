@@ -316,7 +316,7 @@ fn add_set(id: &TableId, name: &str, definition: &Set, set_id: u32) -> Message {
     m.be32(SET_KEY_LEN, type_length(id.family, &definition.key));
     set_data(&mut m, id.family, &definition.data);
     m.be32(SET_ID, set_id);
-    if definition.key == [Type::Iface] {
+    if matches!(definition.key[..], [Type::Iface | Type::Slot]) {
         m.attr(SET_USERDATA, HOST_ORDER);
     }
     if let Some(seconds) = definition.timeout {
@@ -347,6 +347,7 @@ fn set_data(m: &mut Message, family: Family, data: &DataType) {
 }
 
 const TYPE_INTEGER: u32 = 4;
+const TYPE_MARK: u32 = 19;
 
 /// Numbers of nft's data types; a concatenation has six bits for each part. The kernel only keeps
 /// them for `nft list`.
@@ -371,6 +372,7 @@ fn one_type(family: Family, of: Type) -> (u32, u32) {
         (Type::Proto, _) => (12, 1),
         (Type::Port, _) => (13, 2),
         (Type::Iface, _) => (41, 16),
+        (Type::Slot, _) => (TYPE_MARK, 4),
     }
 }
 
@@ -445,6 +447,7 @@ pub(super) fn encoded(value: &Value) -> Vec<u8> {
         Value::Net(net) => octets(net.network()),
         Value::Proto(proto) => vec![proto.number()],
         Value::Port(port) => port.to_be_bytes().to_vec(),
+        Value::Slot(slot) => slot.to_ne_bytes().to_vec(),
         Value::Iface(name) => {
             let mut bytes = name.as_bytes().to_vec();
             bytes.resize(16, 0);

@@ -296,15 +296,17 @@ impl<'a, 'b> Writer<'a, 'b> {
         });
     }
 
-    fn random(&mut self, modulus: usize) {
+    fn random(&mut self, modulus: u32, offset: u32) {
         const DREG: u16 = 1;
         const MODULUS: u16 = 2;
         const TYPE: u16 = 3;
+        const OFFSET: u16 = 4;
         const RANDOM: u32 = 1;
         self.add("numgen", |m| {
             m.be32(DREG, FIRST);
-            m.be32(MODULUS, modulus as u32);
+            m.be32(MODULUS, modulus);
             m.be32(TYPE, RANDOM);
+            m.be32(OFFSET, offset);
         });
     }
 
@@ -312,7 +314,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         let elements: Vec<Numbered> =
             (0..).zip(verdicts.iter().map(|v| Datum::Verdict(v.clone()))).collect();
         let map = self.batch.anonymous(self.id, &DataType::Verdict, &elements);
-        self.random(verdicts.len());
+        self.random(verdicts.len() as u32, 0);
         self.lookup(ANONYMOUS, Some(map), Some(VERDICT_REGISTER), Equal::Yes);
     }
 
@@ -361,8 +363,13 @@ impl<'a, 'b> Writer<'a, 'b> {
                 let elements: Vec<Numbered> = (0..).zip(list.iter().map(socket)).collect();
                 let data = DataType::Values(vec![Type::Addr, Type::Port]);
                 let map = self.batch.anonymous(self.id, &data, &elements);
-                self.random(list.len());
+                self.random(list.len() as u32, 0);
                 self.lookup(ANONYMOUS, Some(map), Some(FIRST), Equal::Yes);
+                self.nat(DNAT, true);
+            }
+            Target::Slots { first, count, map } => {
+                self.random(*count, *first);
+                self.lookup(map, None, Some(FIRST), Equal::Yes);
                 self.nat(DNAT, true);
             }
             Target::Map(fields, map) => {

@@ -79,8 +79,9 @@ impl<'a> Step<'a> {
         steps.extend(come.map(|(name, set)| Change::AddSet(self.id, name, set)));
         let come = new.chains.iter().filter(|(name, _)| !old.chains.contains_key(*name));
         steps.extend(come.map(|(name, chain)| Change::AddChain(self.id, name, chain)));
-        steps.extend(self.elements_come());
+        // The kernel walks a map for each rule that comes to use it: while it is still empty.
         steps.extend(self.filled());
+        steps.extend(self.elements_come());
         steps
     }
 

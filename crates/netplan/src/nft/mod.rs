@@ -198,6 +198,8 @@ pub enum Type {
     Proto,
     Port,
     Iface,
+    /// A number of no further meaning.
+    Slot,
 }
 
 /// What a set maps its keys to.
@@ -224,6 +226,8 @@ pub enum Value {
     Net(IpNet),
     Proto(Proto),
     Port(u16),
+    /// See [`Target::Slots`].
+    Slot(u32),
     /// At most 15 bytes.
     Iface(String),
     /// One of the kernel's bit words: see [`bits`]. Compared as "any of these bits".

@@ -1,5 +1,6 @@
 //! A ruleset as `nft list` writes it (nft 1.0.6), except that elements stand one on a line in key
-//! order: the kernel lists them in no order at all. The text can be loaded with `nft -f`.
+//! order: the kernel lists them in no order at all. The text can be loaded with `nft -f`, unless
+//! it has a map of slots: their type is shown as the nearest one that nft knows, `mark`.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -8,7 +9,7 @@ use ipnet::IpNet;
 use super::stmt::Equal;
 use super::{
     Base, Chain, ChainKind, DataType, Datum, Family, Field, Hook, Reject, Rule, Ruleset, Set, Stmt,
-    Table, Target, Type, Value, Verdict, bits,
+    Table, Target, Type, Value, Verdict, bits, priority,
 };
 
 /// The whole ruleset as text.
@@ -111,6 +112,7 @@ fn type_word(family: Family, of: Type) -> &'static str {
         (Type::Proto, _) => "inet_proto",
         (Type::Port, _) => "inet_service",
         (Type::Iface, _) => "ifname",
+        (Type::Slot, _) => "mark",
     }
 }
 
@@ -163,16 +165,27 @@ struct PriorityWord<'a>(&'a Base);
 
 impl Display for PriorityWord<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match (self.0.priority, self.0.hook) {
-            (-300, _) => f.write_str("raw"),
-            (-150, _) => f.write_str("mangle"),
-            (0, _) => f.write_str("filter"),
-            (-100, Hook::Prerouting) => f.write_str("dstnat"),
-            (100, Hook::Postrouting) => f.write_str("srcnat"),
-            (other, _) => write!(f, "{other}"),
+        let Base { hook, priority, .. } = *self.0;
+        let named = PRIORITIES.iter().find(|(base, _, only)| {
+            (priority - base).abs() <= 10 && only.is_none_or(|only| only == hook)
+        });
+        match named {
+            None => write!(f, "{priority}"),
+            Some((base, word, _)) if *base == priority => f.write_str(word),
+            Some((base, word, _)) if *base < priority => write!(f, "{word} + {}", priority - base),
+            Some((base, word, _)) => write!(f, "{word} - {}", base - priority),
         }
     }
 }
+
+/// Priorities with a name, and the only hook in which they have it.
+const PRIORITIES: &[(i32, &str, Option<Hook>)] = &[
+    (priority::RAW, "raw", None),
+    (priority::MANGLE, "mangle", None),
+    (priority::FILTER, "filter", None),
+    (priority::DSTNAT, "dstnat", Some(Hook::Prerouting)),
+    (priority::SRCNAT, "srcnat", Some(Hook::Postrouting)),
+];
 
 impl Display for Scoped<'_, Rule> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -267,6 +280,9 @@ fn translation(f: &mut Formatter<'_>, family: Family, target: &Target) -> fmt::R
             write!(f, "dnat {word} to numgen random mod {} map ", list.len())?;
             numbered(f, list.iter().map(|(addr, port)| format!("{addr} . {port}")))
         }
+        Target::Slots { first, count, map } => {
+            write!(f, "dnat {word} to numgen random mod {count} offset {first} map @{map}")
+        }
         Target::Map(fields, map) => {
             write!(f, "dnat {word} to {} map @{map}", Fields(family, fields))
         }
@@ -325,6 +341,7 @@ impl Display for Value {
             Value::Net(net) => write!(f, "{}", net.trunc()),
             Value::Proto(proto) => write!(f, "{proto}"),
             Value::Port(port) => write!(f, "{port}"),
+            Value::Slot(slot) => write!(f, "0x{slot:08x}"),
             Value::Iface(name) => write!(f, "\"{name}\""),
             Value::Bits(word) => write!(f, "0x{word:08x}"),
             Value::Local => f.write_str("local"),

@@ -50,6 +50,10 @@ pub enum Target {
     Fixed(IpAddr, Option<u16>),
     /// One of several, evenly at random.
     Random(Vec<(IpAddr, u16)>),
+    /// One of `count` elements of a map from slots to `address . port`, evenly at random: those
+    /// of the slots from `first`. Unlike a list in the rule, its elements can be changed alone,
+    /// and many rules share one map: the kernel takes quadratic time for many nameless ones.
+    Slots { first: u32, count: u32, map: String },
     /// Looked up in a map to `address . port`; no match means that the rule does not apply.
     Map(Vec<Field>, String),
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::service::{Names, add_service};
+use super::slots::Slots;
 use super::{HostPort, NodeFacts, ProxyInput, ServicePort};
 use crate::nft::{
     ChainKind, Datum, Family, Field, Hook, Proto, Reject, Ruleset, Set, Stmt, Table, Target, Type,
@@ -49,8 +50,10 @@ pub fn rules(input: &ProxyInput, node: &NodeFacts) -> Ruleset {
         dispatch(table, family, node);
         refuse(table, family, node);
         postrouting(table, family, node);
+        let mut slots = Slots::default();
         for port in in_order(&input.ports, family) {
-            add_service(table, family, port, &Names::of(port), node);
+            let names = Names::of(port, &mut slots);
+            add_service(table, family, port, &names, node);
         }
         let mut host_ports: Vec<&HostPort> = input.host_ports.iter().collect();
         host_ports.sort();

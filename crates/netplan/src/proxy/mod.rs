@@ -5,6 +5,7 @@
 
 mod layout;
 mod service;
+mod slots;
 mod stale;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::layout::{
     FIREWALL, HAIRPIN, MARK_OUTSIDE, MASQUERADE_MARK, NODE_PORTS, REFUSE, REFUSED,
     REFUSED_NODE_PORTS, SERVICES,
 };
+use super::slots::{BLOCK, Slots, map_of};
 use super::{Endpoint, EndpointState, NodeFacts, Place, ServicePort, TrafficPolicy};
 use crate::nft::{
     Datum, Family, Field, Rule, Set, Stmt, Table, Target, Type, Value, Verdict, dnat, drop, eq,
@@ -19,11 +20,15 @@ use crate::nft::{
 pub(super) struct Names {
     /// `NAMESPACE/NAME/tcp/80`
     base: String,
+    /// First slots for the endpoints of the cluster and for those of this node.
+    slots: [u32; 2],
 }
 
 impl Names {
-    pub(super) fn of(port: &ServicePort) -> Names {
-        Names { base: format!("{}/{}/{}", port.service, port.proto, port.port) }
+    pub(super) fn of(port: &ServicePort, slots: &mut Slots) -> Names {
+        let base = format!("{}/{}/{}", port.service, port.proto, port.port);
+        let slots = [slots.block(&base), slots.block(&format!("{base}/local"))];
+        Names { base, slots }
     }
 
     /// Connections to the cluster IP, after the internal traffic policy.
@@ -236,11 +241,26 @@ impl Part<'_> {
                 self.table.rule(chain, rule);
             }
             (None, many) => {
-                let sockets = many.iter().map(|e| (e.addr, e.port)).collect();
-                let rule = self.translate(Target::Random(sockets));
+                let target = self.in_slots(many);
+                let rule = self.translate(target);
                 self.table.rule(chain, rule);
             }
         }
+    }
+
+    /// Puts endpoints into the slots of their use. The node's own are a list of their own unless
+    /// they are all there are.
+    fn in_slots(&mut self, endpoints: &[Endpoint]) -> Target {
+        let [cluster, local] = self.names.slots;
+        let first = if endpoints == self.usable.cluster { cluster } else { local };
+        let map = map_of(first);
+        self.table.set(&map, Set::map(&[Type::Slot], &[Type::Addr, Type::Port]));
+        for (slot, e) in (first..first + BLOCK).zip(endpoints) {
+            let to = Datum::Values(vec![e.addr.into(), e.port.into()]);
+            self.table.element(&map, vec![Value::Slot(slot)], to);
+        }
+        let count = u32::try_from(endpoints.len()).unwrap_or(BLOCK).min(BLOCK);
+        Target::Slots { first, count, map }
     }
 
     fn translate(&self, target: Target) -> Rule {
