@@ -56,7 +56,11 @@ impl Kubectl {
     }
 
     fn refuse(&self, args: &str, wanted: &str) {
-        let output = self.run(args, "");
+        self.refuse_input(args, "", wanted);
+    }
+
+    fn refuse_input(&self, args: &str, input: &str, wanted: &str) {
+        let output = self.run(args, input);
         assert!(!output.ok && output.text.contains(wanted), "kubectl {args}\n{}", output.text);
     }
 }
@@ -83,7 +87,7 @@ const MAP: &str =
 #[test]
 fn objects_are_created_changed_and_deleted() {
     with_kubectl(|kubectl| {
-        kubectl.expect("create --validate=false -f -", MAP, "configmap/m created");
+        kubectl.expect("create -f -", MAP, "configmap/m created");
         kubectl.expect("get cm m -o jsonpath={.data.a}", "", "1");
         kubectl.expect("get cm -l app=x -o name", "", "configmap/m");
         kubectl.expect("get cm m", "", "NAME   DATA   AGE\nm      1");
@@ -95,12 +99,29 @@ fn objects_are_created_changed_and_deleted() {
         );
         kubectl.expect("get cm m -o jsonpath={.data}", "", r#"{"a":"1","b":"2"}"#);
         kubectl.expect(
-            "apply --validate=false --server-side --force-conflicts -f -",
+            "apply --server-side --force-conflicts -f -",
             MAP,
             "configmap/m serverside-applied",
         );
+        kubectl.expect("diff -f -", MAP, "");
+        kubectl.refuse_input(
+            "apply -f -",
+            "kind: ConfigMap\napiVersion: v1\nmetadata: {name: z}\nspec: {}\n",
+            "unknown field \"spec\"",
+        );
         kubectl.expect("delete cm m", "", "configmap \"m\" deleted");
         kubectl.refuse("get cm m", "configmaps \"m\" not found");
+    });
+}
+
+#[test]
+fn discovery_and_documentation_are_there() {
+    with_kubectl(|kubectl| {
+        kubectl.expect("api-resources", "", "deployments");
+        kubectl.expect("api-versions", "", "apps/v1");
+        kubectl.expect("explain pod.spec.nodeName", "", "nodeName <string>");
+        kubectl.expect("version", "", "Server Version");
+        kubectl.expect("get --raw /readyz", "", "ok");
     });
 }
 
