@@ -23,5 +23,5 @@ pub use error::Error;
 pub use instance::{Instance, Owned, OwnedKind};
 pub use link::{BridgeSpec, LinkStats, Mac, add_subnet_route, host_subnets, loopback_up, stats};
 pub use netns::Netns;
-pub use nft::{Applied, Firewall, remove_tables};
+pub use nft::{Applied, Firewall, FirewallWatch, remove_tables};
 pub use ports::{HostPorts, Reservation};

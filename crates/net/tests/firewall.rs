@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use host::{Host, ip, program};
-use net::{Applied, Firewall, Instance, remove_tables};
+use net::{Applied, Firewall, FirewallWatch, Instance, remove_tables};
 use netplan::nft::*;
 use netplan::proxy::{
     Endpoint, EndpointState, NodeFacts, Place, ProxyInput, ServicePort, TrafficPolicy, rules,
@@ -275,5 +275,24 @@ fn changes_arrive_and_the_users_tables_stay() {
         assert_eq!(remove_tables(&Instance::new("other")).unwrap(), []);
         assert_eq!(remove_tables(&t).unwrap().len(), 2);
         assert_kernel_holds(&Ruleset::default());
+    });
+}
+
+#[test]
+fn deleted_tables_are_noticed_and_come_back() {
+    Host::enter(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _guard = runtime.enter();
+        let watch = FirewallWatch::open().unwrap();
+        let mut firewall = Firewall::open().unwrap();
+        let wanted = everything();
+        firewall.apply(&wanted).unwrap();
+        assert!(!firewall.restore_if_lost().unwrap());
+        if program("nft", &["flush", "ruleset"]).is_none() {
+            return;
+        }
+        runtime.block_on(watch.table_deleted()).unwrap();
+        assert!(firewall.restore_if_lost().unwrap());
+        assert_kernel_holds(&wanted);
     });
 }

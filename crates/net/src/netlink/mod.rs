@@ -52,17 +52,8 @@ impl Netlink {
     }
 
     fn open(protocol: SockProtocol) -> Result<Netlink, Error> {
-        let open = || -> nix::Result<OwnedFd> {
-            let fd = socket(
-                AddressFamily::Netlink,
-                SockType::Raw,
-                SockFlag::SOCK_CLOEXEC,
-                Some(protocol),
-            )?;
-            bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-            Ok(fd)
-        };
-        let fd = open().context(|| "cannot open a netlink socket".into())?;
+        let fd = open_socket(protocol, SockFlag::SOCK_CLOEXEC, 0)
+            .context(|| "cannot open a netlink socket".into())?;
         option(&fd, libc::NETLINK_EXT_ACK);
         option(&fd, libc::NETLINK_CAP_ACK);
         Ok(Netlink { fd, sequence: 0, buffer: vec![0; 64 << 10] })
@@ -189,6 +180,21 @@ impl Netlink {
         }
         recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()).context(what)
     }
+}
+
+/// A socket that does not block and hears what others change in the firewall (the kernel's group
+/// `NFNLGRP_NFTABLES`).
+pub(crate) fn listen_to_firewall() -> Result<OwnedFd, Error> {
+    const NFTABLES_GROUP: u32 = 7;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    open_socket(SockProtocol::NetlinkNetFilter, flags, 1 << (NFTABLES_GROUP - 1))
+        .context(|| "cannot listen to changes of the firewall".into())
+}
+
+fn open_socket(protocol: SockProtocol, flags: SockFlag, groups: u32) -> nix::Result<OwnedFd> {
+    let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(protocol))?;
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+    Ok(fd)
 }
 
 /// A refusal: the errno and the kernel's explanation.

@@ -2,6 +2,9 @@
 
 mod encode;
 mod expr;
+mod watch;
+
+pub use watch::FirewallWatch;
 
 use netplan::nft::{Change, Ruleset, TableId, diff};
 
@@ -53,6 +56,17 @@ impl Firewall {
         self.replace(wanted)?;
         self.applied = Some(wanted.clone());
         Ok(Applied::Replaced)
+    }
+
+    /// Writes the tables again if one of them is gone. Says whether it did.
+    pub fn restore_if_lost(&mut self) -> Result<bool, Error> {
+        let Some(applied) = self.applied.clone() else { return Ok(false) };
+        let there = tables(&mut self.netlink)?;
+        if applied.tables.keys().all(|id| there.contains(id)) {
+            return Ok(false);
+        }
+        self.replace(&applied)?;
+        Ok(true)
     }
 
     fn replace(&mut self, wanted: &Ruleset) -> Result<(), Error> {
