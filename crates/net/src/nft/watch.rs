@@ -19,7 +19,7 @@ pub struct FirewallWatch(AsyncFd<OwnedFd>);
 impl FirewallWatch {
     /// Opens the watch on the runtime of the caller.
     pub fn open() -> Result<FirewallWatch, Error> {
-        let fd = AsyncFd::new(listen_to_firewall()?);
+        let fd = AsyncFd::register(listen_to_firewall()?);
         fd.map(FirewallWatch).context(|| "cannot watch the firewall".into())
     }
 
