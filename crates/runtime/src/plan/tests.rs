@@ -63,7 +63,7 @@ fn walls_in_their_order() {
     spec.process.seccomp = Seccomp::RuntimeDefault;
     spec.process.capabilities.bounding.push("CAP_SYS_RESOURCE".to_string());
     spec.process.user.uid = 5;
-    spec.process.cwd = "/work".to_string();
+    spec.process.cwd = "/srv".to_string();
     spec.namespaces.net = Namespace::Sandbox;
     spec.namespaces.pid = Namespace::Host;
     spec.namespaces.cgroup = Namespace::Host;
@@ -92,7 +92,7 @@ fn walls_in_their_order() {
         "mount `/data`",
         "pivot into the root",
         "open a terminal, console: Bind",
-        "mkdir (\"/work\")",
+        "mkdir (\"/srv\")",
         "mask `/proc/kcore`",
         "make the root read-only",
         "new session",
