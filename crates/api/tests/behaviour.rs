@@ -1,5 +1,7 @@
 //! Behaviours of the generic machinery that clients and the conformance suite rely on.
 
+#![allow(clippy::unwrap_used)]
+
 mod server;
 
 use api::Method;
@@ -291,4 +293,53 @@ fn two_versions_of_a_kind_share_their_objects() {
     let found = server.get("/api/v1/events?fieldSelector=involvedObject.name=p").expect_code(200);
     assert_eq!(found.body["items"].as_array().map(Vec::len), Some(1));
     let _: &Value = &found.body;
+}
+
+#[test]
+fn services_get_addresses_and_ports_of_their_own() {
+    let server = Server::new();
+    let all = "/api/v1/namespaces/default/services";
+    let body = |name: &str, kind: &str| {
+        let spec = json!({ "type": kind, "selector": { "a": "b" }, "ports": [{ "port": 80 }] });
+        json!({ "metadata": { "name": name }, "spec": spec }).to_string()
+    };
+    let a = server.post(all, &body("a", "ClusterIP")).expect_code(201);
+    let b = server.post(all, &body("b", "NodePort")).expect_code(201);
+    let c = server.post(all, &body("c", "LoadBalancer")).expect_code(201);
+    let ips: Vec<_> = [&a, &b, &c].iter().map(|s| s.text("/spec/clusterIP").to_string()).collect();
+    assert!(ips.iter().all(|ip| ip.starts_with("10.")), "{ips:?}");
+    assert_eq!(b.body["spec"]["ports"][0]["nodePort"], 30000);
+    assert_eq!(c.body["spec"]["ports"][0]["nodePort"], 30001);
+    assert_eq!(a.body["spec"]["ipFamilies"], json!(["IPv4"]));
+    let held = format!("/apis/networking.k8s.io/v1/ipaddresses/{}", ips[0]);
+    server.get(&held).expect_code(200);
+    let mut put = a.body.clone();
+    put["spec"].as_object_mut().unwrap().remove("clusterIP");
+    put["spec"].as_object_mut().unwrap().remove("clusterIPs");
+    put["spec"]["type"] = "NodePort".into();
+    let put = server.put(&format!("{all}/a"), &put).expect_code(200);
+    assert_eq!(put.text("/spec/clusterIP"), ips[0]);
+    assert_eq!(put.body["spec"]["ports"][0]["nodePort"], 30002);
+    server.delete(&format!("{all}/a")).expect_code(200);
+    server.get(&held).expect_code(404);
+    let taken = json!({ "metadata": { "name": "d" }, "spec": { "clusterIP": ips[1], "ports": [{ "port": 1 }] } });
+    let taken = server.post(all, &taken.to_string()).expect_code(422);
+    assert!(taken.text("/message").contains("provided IP is already allocated"));
+    let none = json!({ "metadata": { "name": "h" }, "spec": { "clusterIP": "None", "ports": [{ "port": 1 }] } });
+    let none = server.post(all, &none.to_string()).expect_code(201);
+    assert_eq!(none.body["spec"]["clusterIPs"], json!(["None"]));
+}
+
+#[test]
+fn pods_get_account_token_and_tolerations() {
+    let server = Server::new();
+    let body = r#"{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}"#;
+    let pod = server.post(PODS, body).expect_code(201);
+    assert_eq!(pod.text("/spec/serviceAccountName"), "default");
+    assert_eq!(pod.body["spec"]["tolerations"].as_array().map(Vec::len), Some(2));
+    assert_eq!(pod.body["spec"]["priority"], 0);
+    let mount = &pod.body["spec"]["containers"][0]["volumeMounts"][0];
+    assert_eq!(mount["mountPath"], "/var/run/secrets/kubernetes.io/serviceaccount");
+    let other = r#"{"metadata":{"name":"q"},"spec":{"serviceAccountName":"x","containers":[{"name":"c","image":"i"}]}}"#;
+    server.post(PODS, other).expect_code(403);
 }

@@ -1,5 +1,7 @@
 //! Every row of the kinds table through every verb.
 
+#![allow(clippy::unwrap_used)]
+
 mod server;
 
 use api::Method;

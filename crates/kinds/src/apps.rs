@@ -2,7 +2,7 @@
 
 use crate::core::pod_defaults::{each, set, set_text, spec_template};
 use crate::core::{claim_defaults, pod_defaults::replicas};
-use crate::row::{KindRow, Selector};
+use crate::row::{Generation, Hooks, KindRow, Selector};
 use crate::rows::{STATUS, field, scale, version};
 use crate::table::{
     AGE, NAME, age, col, containers, int, list, name, number, pairs, selector, text, wide,
@@ -27,8 +27,11 @@ pub static DEPLOYMENT: KindRow =
         .short(&["deploy"])
         .categories(&["all"])
         .subresources(&[scale(Selector::Labels), STATUS])
-        .counted()
-        .defaults(default_deployment)
+        .hooks(Hooks {
+            default: Some(default_deployment),
+            generation: Generation::SpecAndAnnotations,
+            ..Hooks::NONE
+        })
         .table(
             &[
                 NAME,

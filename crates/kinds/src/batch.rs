@@ -80,11 +80,6 @@ fn job_status(v: &Value) -> &'static str {
 /// SetDefaults_Job.
 fn default_job(v: &mut Value) {
     spec_template(v);
-    let labels = at(v, "spec.template.metadata.labels").cloned();
-    let bare = at(v, "metadata.labels").and_then(Value::as_object).is_none_or(|l| l.is_empty());
-    if let (true, Some(labels), None) = (bare, labels, at(v, "metadata.uid")) {
-        v["metadata"]["labels"] = labels;
-    }
     let Some(spec) = v.get_mut("spec").filter(|s| s.is_object()) else { return };
     if at(spec, "completions").is_none() && at(spec, "parallelism").is_none() {
         set(spec, "completions", 1);
@@ -106,9 +101,21 @@ fn default_job(v: &mut Value) {
 
 /// jobStrategy: the selector and labels that tie pods to this job (generateSelector).
 fn prepare_job(new: &mut Value, old: Option<&Value>) {
-    if old.is_some() || flag(new, "spec.manualSelector") {
+    if old.is_some() {
         return;
     }
+    // SetDefaults_Job gives a job without labels those of its template; Go shares the map, so what is added to the
+    // one below shows up in the other.
+    let bare = count(new, "metadata.labels") == 0;
+    if !flag(new, "spec.manualSelector") {
+        generate_selector(new);
+    }
+    if let (true, Some(labels)) = (bare, at(new, "spec.template.metadata.labels").cloned()) {
+        new["metadata"]["labels"] = labels;
+    }
+}
+
+fn generate_selector(new: &mut Value) {
     let (uid, name) = (text(new, "metadata.uid"), text(new, "metadata.name"));
     let labels = &mut new["spec"]["template"]["metadata"]["labels"];
     for (key, value) in [

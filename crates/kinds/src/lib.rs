@@ -7,6 +7,7 @@ mod access;
 mod admission;
 mod admissionregistration;
 mod admit;
+mod allocate;
 mod apps;
 mod autoscaling;
 mod batch;

@@ -154,6 +154,8 @@ pub struct Hooks {
     pub review: Option<fn(&mut Value, &Review<'_>) -> Result<(), Problem>>,
     /// `metadata.finalizers`-like gate outside metadata: the object stays until this is empty.
     pub held: Option<fn(&Value) -> bool>,
+    /// What else goes when an object goes (addresses it held).
+    pub release: Option<fn(&Value, &View) -> Vec<crate::Also>>,
     /// When a delete only marks the object: what else changes (a namespace's phase).
     pub terminate: Option<fn(&mut Value)>,
 }
@@ -186,6 +188,8 @@ pub enum Generation {
     Never,
     /// Everything but `metadata` and `status`.
     Spec,
+    /// Annotations count as well.
+    SpecAndAnnotations,
 }
 
 /// What answers a review.
@@ -209,6 +213,7 @@ impl Hooks {
         grace: None,
         review: None,
         held: None,
+        release: None,
         terminate: None,
     };
     /// A kind with a `spec` whose changes count.

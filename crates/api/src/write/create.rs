@@ -1,6 +1,7 @@
 //! Create.
 
 use super::metadata::{begin, generated};
+use super::update::Source;
 use super::{Ctx, Rejected, Step};
 use crate::answer::{Answer, Body};
 use crate::object::{self, meta_text};
@@ -22,16 +23,16 @@ pub fn create(ctx: &Ctx<'_>, mut value: Value) -> Result<Step, Problem> {
         let why = "resourceVersion should not be set on objects to be created";
         return Err(Problem::new(Reason::InternalError, why));
     }
-    store(ctx, value, None)
+    store(ctx, value, Source::Put)
 }
 
-/// Defaults, admits, checks and stores; `applied` carries managedFields that server-side apply has computed.
-pub fn store(ctx: &Ctx<'_>, mut value: Value, applied: Option<()>) -> Result<Step, Problem> {
+/// Defaults, admits, checks and stores; after an apply the managedFields are computed already.
+pub fn store(ctx: &Ctx<'_>, mut value: Value, source: Source) -> Result<Step, Problem> {
     let mut extras = Extras::default();
     ctx.default(&mut value);
     let name = meta_text(&value, "name").to_string();
     begin(&mut value, &ctx.env.entropy, ctx.env.now);
-    if ctx.served.hooks.generation == Generation::Spec || ctx.served.custom {
+    if ctx.served.hooks.generation != Generation::Never || ctx.served.custom {
         object::metadata(&mut value).insert("generation".into(), 1.into());
     }
     if ctx.served.has_status() {
@@ -43,7 +44,7 @@ pub fn store(ctx: &Ctx<'_>, mut value: Value, applied: Option<()>) -> Result<Ste
         prepare(&mut value, None);
     }
     ctx.default(&mut value);
-    if applied.is_none() {
+    if source != Source::Apply {
         value = track(ctx, value);
     }
     tidy(ctx, &mut value);

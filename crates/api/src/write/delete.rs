@@ -126,7 +126,7 @@ pub fn remove(
     };
     let then = ctx.then(200, &current.key.name, rejected);
     let expect = Expect::Revision(current.revision);
-    match fate(ctx, old, request) {
+    match fate(ctx, old.clone(), request) {
         Fate::Pending => Ok(Step::Done(Answer::ok(Body::Stored(current.clone())))),
         Fate::Marked(value) if dry => Ok(Step::Done(Answer::ok(Body::Value(value)))),
         Fate::Marked(value) => {
@@ -143,7 +143,7 @@ pub fn remove(
                 return Ok(Step::Done(Answer::ok(body)));
             }
             let key = current.key.clone();
-            ctx.commit(Op::Delete { key, expect }, extras, Then { say, ..then })
+            ctx.drop(Op::Delete { key, expect }, &old, extras, Then { say, ..then })
         }
     }
 }

@@ -287,6 +287,20 @@ impl<'a> Ctx<'a> {
         })
     }
 
+    /// A transaction that deletes `old`, and whatever goes with it.
+    pub fn drop(
+        &self,
+        op: Op,
+        old: &Value,
+        mut extras: Extras,
+        then: Then,
+    ) -> Result<Step, Problem> {
+        if let Some(release) = self.served.hooks.release {
+            extras.also.extend(release(old, self.view));
+        }
+        self.commit(op, extras, then)
+    }
+
     pub fn then(&self, code: u16, name: &str, rejected: Rejected) -> Then {
         Then {
             served: self.served.clone(),

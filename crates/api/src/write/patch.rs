@@ -1,5 +1,6 @@
 //! Patches of every kind: computed here, stored like an update.
 
+use super::update::Source;
 use super::{Ctx, Step, create, scale, update};
 use crate::call::{Patch, PatchKind};
 use crate::catalog::Action;
@@ -25,7 +26,7 @@ pub fn patch(ctx: &Ctx<'_>, patch: &Patch) -> Result<Step, Problem> {
             metadata(&mut wanted).remove("resourceVersion");
         }
         let new = scale::put(ctx, &old, &wanted)?;
-        return update::replace(ctx, &current, old, new, None);
+        return update::replace(ctx, &current, old, new, Source::Patch);
     }
     if ctx.served.custom && patch.kind == PatchKind::Strategic {
         return Err(unsupported());
@@ -39,7 +40,7 @@ pub fn patch(ctx: &Ctx<'_>, patch: &Patch) -> Result<Step, Problem> {
         metadata(&mut new).remove("resourceVersion");
     }
     let warnings = crate::decode::known_only(ctx, &mut new)?.unwrap_or_default();
-    Ok(warned(update::replace(ctx, &current, old, new, None)?, warnings))
+    Ok(warned(update::replace(ctx, &current, old, new, Source::Patch)?, warnings))
 }
 
 /// Adds warnings to whatever comes of a write.
@@ -134,10 +135,10 @@ fn apply(ctx: &Ctx<'_>, config: &Value, force: Force) -> Result<Step, Problem> {
         metadata(&mut object).insert("resourceVersion".into(), pinned.into());
     }
     let step = match (current, live) {
-        (Some(current), Some(live)) => update::replace(ctx, &current, live, object, Some(()))?,
+        (Some(current), Some(live)) => update::replace(ctx, &current, live, object, Source::Apply)?,
         _ => {
             create::place(ctx, &mut object)?;
-            create::store(ctx, object, Some(()))?
+            create::store(ctx, object, Source::Apply)?
         }
     };
     Ok(warned(step, warnings))

@@ -22,21 +22,21 @@ pub fn update(ctx: &Ctx<'_>, mut value: Value) -> Result<Step, Problem> {
         Err(_) if ctx.sub.is_none() && ctx.served.traits.put_creates => {
             metadata(&mut value).remove("resourceVersion");
             create::place(ctx, &mut value)?;
-            return create::store(ctx, value, None);
+            return create::store(ctx, value, Source::Put);
         }
         other => other?,
     };
     let old = from_stored(ctx.served, &current);
     if let Some(Action::Scale { .. }) = ctx.sub.map(|s| &s.action) {
         let new = scale::put(ctx, &old, &value)?;
-        return replace(ctx, &current, old, new, None);
+        return replace(ctx, &current, old, new, Source::Put);
     }
     if meta_text(&value, "resourceVersion").is_empty() && !ctx.served.traits.unconditional {
         let why = "must be specified for an update";
         let fault = Fault::invalid("metadata.resourceVersion", 0, why);
         ctx.refuse(ctx.name, &[fault])?;
     }
-    replace(ctx, &current, old, value, None)
+    replace(ctx, &current, old, value, Source::Put)
 }
 
 /// The body must be about the object in the path.
@@ -64,8 +64,14 @@ fn check_address(ctx: &Ctx<'_>, value: &mut Value) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether the managedFields of `new` were computed already (server-side apply).
-pub type Applied = Option<()>;
+/// Where a new version of an object comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Put,
+    Patch,
+    /// Server-side apply, which has computed the managedFields.
+    Apply,
+}
 
 /// Writes `new` over `old` as the endpoint of `ctx` may.
 pub fn replace(
@@ -73,14 +79,14 @@ pub fn replace(
     current: &Arc<Object>,
     old: Value,
     mut new: Value,
-    applied: Applied,
+    source: Source,
 ) -> Result<Step, Problem> {
-    let rejected = pin(ctx, current, &new)?;
+    let rejected = pin(ctx, current, &new, source)?;
     let mut extras = Extras::default();
     metadata(&mut new).remove("resourceVersion");
     carry(&mut new, &old);
     ctx.default(&mut new);
-    if applied.is_none() {
+    if source != Source::Apply {
         tidy(ctx, &mut new);
         keep(ctx, &mut new, &old);
         new = track(ctx, &old, new);
@@ -99,9 +105,13 @@ pub fn replace(
 }
 
 /// Optimistic locking: the version and uid the client names must be the current ones.
-fn pin(ctx: &Ctx<'_>, current: &Object, new: &Value) -> Result<Rejected, Problem> {
+fn pin(ctx: &Ctx<'_>, current: &Object, new: &Value, source: Source) -> Result<Rejected, Problem> {
     let uid = meta_text(new, "uid");
-    if !uid.is_empty() && *uid != *current.head.uid {
+    let other = !uid.is_empty() && *uid != *current.head.uid;
+    if other && source != Source::Put {
+        ctx.refuse(ctx.name, &[Fault::invalid("metadata.uid", uid, "field is immutable")])?;
+    }
+    if other {
         let why = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             current.head.uid
@@ -147,8 +157,10 @@ fn prepare(ctx: &Ctx<'_>, new: &mut Value, old: &Value) {
 
 /// `metadata.generation` counts changes outside `metadata` and `status`.
 fn count(ctx: &Ctx<'_>, new: &mut Value, old: &Value) {
-    let counts = ctx.served.hooks.generation == Generation::Spec || ctx.served.custom;
-    if ctx.sub_name() == "status" || !counts || !spec_differs(ctx, new, old) {
+    let counts = ctx.served.hooks.generation != Generation::Never || ctx.served.custom;
+    let notes = ctx.served.hooks.generation == Generation::SpecAndAnnotations
+        && new["metadata"].get("annotations") != old["metadata"].get("annotations");
+    if ctx.sub_name() == "status" || !counts || !(notes || spec_differs(ctx, new, old)) {
         return;
     }
     let before = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
@@ -217,7 +229,7 @@ fn finish(
     let expect = Expect::Revision(current.revision);
     if is_over(ctx, &old, &new) {
         let key = current.key.clone();
-        return ctx.commit(Op::Delete { key, expect }, extras, then);
+        return ctx.drop(Op::Delete { key, expect }, &old, extras, then);
     }
     if extras.also.is_empty() && same(&old, &new) {
         let settled = then.settle(Ok(store::Receipt {

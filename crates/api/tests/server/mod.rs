@@ -1,6 +1,6 @@
 //! A whole API server in one thread: the pipeline over a store without a disk.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use api::{AllowAll, Api, Method, Next, NoTokens, Outcome, Reply, Request, WatchPlan};
 use bytes::Bytes;
@@ -17,13 +17,14 @@ pub struct Server {
 impl Server {
     /// With the namespaces every cluster has.
     pub fn new() -> Self {
-        let store =
-            Store::inline(Box::new(Volatile::default()), Options::new(api::heads())).unwrap();
+        let store = Store::inline(Box::new(Volatile), Options::new(api::heads())).unwrap();
         let api = Api::new(Box::new(AllowAll), Box::new(NoTokens));
         let server = Self { api, store, count: Cell::new(0) };
         for name in ["default", "kube-system"] {
             let body = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
             server.post("/api/v1/namespaces", &body).expect_code(201);
+            let accounts = format!("/api/v1/namespaces/{name}/serviceaccounts");
+            server.post(&accounts, r#"{"metadata":{"name":"default"}}"#).expect_code(201);
         }
         server
     }

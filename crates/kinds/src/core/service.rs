@@ -1,7 +1,7 @@
 //! Services. Cluster IPs and node ports are allocated by admission, not here.
 
 use super::pod_defaults::{each, set, set_text};
-use crate::row::{KindRow, SubAction, SubRow};
+use crate::row::{Hooks, KindRow, SubAction, SubRow};
 use crate::rows::{STATUS, field, version};
 use crate::table::{AGE, NAME, age, col, int, list, name, pairs, text, text_or, wide};
 use meta::{Time, Value};
@@ -40,7 +40,7 @@ pub static SERVICE: KindRow = KindRow::namespaced(
     cells,
 )
 .fields(&[field!("spec.clusterIP"), field!("spec.type")])
-.defaults(default)
+.hooks(Hooks { default: Some(default), release: Some(crate::allocate::release), ..Hooks::NONE })
 .sample(concat!(
     "apiVersion: v1\nkind: Service\nmetadata: {name: sample}\n",
     "spec: {selector: {app: s}, ports: [{port: 80}]}\n"
