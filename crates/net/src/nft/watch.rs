@@ -19,7 +19,9 @@ pub struct FirewallWatch(AsyncFd<OwnedFd>);
 impl FirewallWatch {
     /// Opens the watch on the runtime of the caller.
     pub fn open() -> Result<FirewallWatch, Error> {
-        let fd = AsyncFd::register(listen_to_firewall()?);
+        // SAFETY: an `OwnedFd` stays the same open descriptor until it is dropped, and `AsyncFd`
+        // takes it out of the runtime before it drops it.
+        let fd = unsafe { AsyncFd::register(listen_to_firewall()?) };
         fd.map(FirewallWatch).context(|| "cannot watch the firewall".into())
     }
 
