@@ -65,6 +65,7 @@ fn lifecycle(server: &Server, row: &KindRow, all: &str, one: &str, sample: &Valu
     applied(server, row, one, sample);
     status(server, row, one);
     tabled(server, row, all);
+    transcoded(server, all, one);
 
     let plan = server.watch(&format!("{all}?watch=1&resourceVersion={before}"));
     let deleted = server.delete(&format!("{one}?gracePeriodSeconds=0")).expect_code(200);
@@ -114,6 +115,26 @@ fn tabled(server: &Server, row: &KindRow, all: &str) {
     let partial = server.send(&request).expect_code(200);
     assert_eq!(partial.text("/kind"), "PartialObjectMetadataList");
     assert!(partial.body["items"][0].get("spec").is_none());
+}
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// What typed Go clients do: read and write in protobuf.
+fn transcoded(server: &Server, all: &str, one: &str) {
+    let json = server.get(one).expect_code(200);
+    let mut request = server.request(Method::Get, one, "");
+    request.accept = format!("{PROTOBUF}, */*");
+    let got = server.send(&request).expect_code(200);
+    assert_eq!(got.content_type, PROTOBUF, "{one}");
+    assert!(got.bytes.starts_with(b"k8s\0"), "{one}");
+    let mut put = server.request(Method::Put, one, "");
+    put.content_type = PROTOBUF.into();
+    put.body = got.bytes.into();
+    let put = server.send(&put).expect_code(200);
+    assert_eq!(put.body, json.body, "{one}: {}", server::diff(&json.body, &put.body));
+    request.path = all.into();
+    let list = server.send(&request).expect_code(200);
+    assert!(list.bytes.starts_with(b"k8s\0"), "{all}");
 }
 
 /// Namespaces need `/finalize`, some kinds a cleaning controller.
