@@ -21,6 +21,8 @@ pub struct Turn {
     rows: Vec<RowState>,
     /// Which rows care for a resource.
     wakes: BTreeMap<Resource, Vec<(RowId, &'static Wake)>>,
+    /// Which rows care for every resource.
+    wakes_all: Vec<(RowId, &'static Wake)>,
     /// Everything up to this revision has been turned into due keys.
     seen: u64,
     due: Due,
@@ -47,9 +49,13 @@ impl Turn {
         entropy: Entropy,
     ) -> Self {
         let mut wakes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut wakes_all = Vec::new();
         for (id, row) in table.iter().enumerate() {
             for wake in row.wakes {
-                wakes.entry(wake.resource()).or_default().push((id, wake));
+                match wake.resource() {
+                    Some(resource) => wakes.entry(resource).or_default().push((id, wake)),
+                    None => wakes_all.push((id, wake)),
+                }
             }
         }
         let rows =
@@ -59,6 +65,7 @@ impl Turn {
             store,
             rows: rows.collect(),
             wakes,
+            wakes_all,
             seen: 0,
             due: Due::new(table.len()),
             flights: BTreeMap::new(),
@@ -131,7 +138,10 @@ impl Turn {
     fn relist(&mut self) {
         let view = self.store.view();
         self.seen = view.revision();
-        let watched: Vec<Resource> = self.wakes.keys().cloned().collect();
+        let watched: Vec<Resource> = match self.wakes_all.is_empty() {
+            true => self.wakes.keys().cloned().collect(),
+            false => view.resources().cloned().collect(),
+        };
         for resource in watched {
             for object in view.list(&resource, None) {
                 self.wake(&view, &appeared(object));
@@ -140,9 +150,11 @@ impl Turn {
     }
 
     fn wake(&mut self, view: &View, change: &Change) {
-        let Some(wakes) = self.wakes.get(&change.after.key.resource) else { return };
-        let due: Vec<_> = wakes
-            .iter()
+        let own = self.wakes.get(&change.after.key.resource);
+        let due: Vec<_> = own
+            .into_iter()
+            .flatten()
+            .chain(&self.wakes_all)
             .flat_map(|(row, wake)| {
                 (wake.keys)(view, change).into_iter().map(move |key| (*row, key))
             })

@@ -4,12 +4,32 @@
 //! again only when every write of the plan has been answered. So a plan always sees its own writes, and there
 //! are no expectations, resyncs or informer caches here. No IO, no clock, no randomness.
 
+mod calls;
+mod conditions;
+mod cronjob;
+mod daemonset;
 mod deployment;
+mod endpoints;
+mod endpointslice;
+mod endpointslice_mirroring;
+mod garbage;
+mod job;
+mod namespace;
+mod node_fit;
 mod plan;
 mod pods;
 mod replicaset;
+mod replication;
+mod revisions;
+mod root_ca;
+mod served;
+mod service_account;
+mod serving;
+mod slices;
+mod statefulset;
 mod table;
+mod ttl_after_finished;
 mod wakes;
 
-pub use plan::{Note, Plan, Row, Wake, Warning};
+pub use plan::{EVERY, Note, Plan, Row, Wake, Warning};
 pub use table::TABLE;

@@ -21,10 +21,13 @@ pub struct Row {
 
 /// A change of a `resource` makes the keys that `keys` names due.
 pub struct Wake {
-    /// `(group, plural)`
+    /// `(group, plural)`, or [`EVERY`] resource.
     pub resource: (&'static str, &'static str),
     pub keys: fn(&View, &Change) -> Vec<Key>,
 }
+
+/// For [`Wake::resource`]: changes of whatever resource, custom ones too.
+pub const EVERY: (&str, &str) = ("*", "*");
 
 /// What a controller wants done for one key.
 #[derive(Debug, Default)]
@@ -56,8 +59,9 @@ pub enum Warning {
 }
 
 impl Wake {
-    pub fn resource(&self) -> Resource {
-        Resource::new(self.resource.0, self.resource.1)
+    /// `None` for [`EVERY`] resource.
+    pub fn resource(&self) -> Option<Resource> {
+        (self.resource != EVERY).then(|| Resource::new(self.resource.0, self.resource.1))
     }
 }
 

@@ -2,15 +2,17 @@
 //!
 //! Rules of pkg/controller/controller_utils.go and pkg/api/v1/pod/util.go.
 
-use api::{Call, DeleteOptions, Verb};
+use crate::calls;
+use crate::plan::Plan;
+use api::Call;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use meta::{Time, Value};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use store::View;
-use typed::{Kind, Read, controller_of, time};
+use store::{Object, View};
+use typed::{Kind, time};
 
 pub(crate) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending")
@@ -46,30 +48,66 @@ pub(crate) fn available_at(pod: &Pod, min_ready_secs: i32) -> Option<Time> {
     ready_since(pod).map(|since| since.plus_secs(i64::from(min_ready_secs)))
 }
 
-/// Pods of `namespace` that `uid` controls, and pods nobody controls that match `selector`.
-pub(crate) struct Claimed {
-    pub mine: Vec<Arc<Pod>>,
-    /// Matching orphans to adopt.
-    pub adopt: Vec<Arc<Pod>>,
-    /// Controlled, but no longer matching: to be released.
-    pub release: Vec<Arc<Pod>>,
-}
-
-pub(crate) fn claim(view: &View, namespace: &str, uid: &str, selector: &Selector) -> Claimed {
-    let mut out = Claimed { mine: Vec::new(), adopt: Vec::new(), release: Vec::new() };
-    for pod in view.read_owned::<Pod>(uid) {
-        if controller_of(&pod.metadata).is_some_and(|owner| owner.uid == uid) {
-            let stays = selector.matches(pod.metadata.labels.as_ref())
-                || pod.metadata.deletion_timestamp.is_some();
-            if stays { out.mine.push(pod) } else { out.release.push(pod) }
+/// The pods `owner` controls. Matching orphans are adopted, pods that stopped matching are released, unless the
+/// owner is on its way out (pkg/controller/controller_ref_manager.go).
+pub(crate) fn claim<K: Kind>(
+    view: &View,
+    owner: &ObjectMeta,
+    selector: &Selector,
+    plan: &mut Plan,
+) -> Vec<Arc<Pod>> {
+    let uid = calls::uid(owner);
+    let mut mine = Vec::new();
+    for pod in controlled(view, uid) {
+        if selector.matches(pod.metadata.labels.as_ref()) {
+            mine.push(pod);
+        } else if !calls::is_deleting(owner) {
+            plan.call(release(uid, &pod));
         }
     }
-    out.adopt = view
-        .read_all::<Pod>(Some(namespace))
-        .filter(|pod| controller_of(&pod.metadata).is_none())
-        .filter(|pod| is_active(pod) && selector.matches(pod.metadata.labels.as_ref()))
-        .collect();
-    out
+    if calls::is_deleting(owner) {
+        return mine;
+    }
+    for pod in orphans(view, calls::namespace(owner), selector) {
+        let reference = owner_reference::<K>(owner);
+        // The pod's uid is checked, so that a namesake is never adopted.
+        let body = json!({ "metadata": { "ownerReferences": [reference] } });
+        plan.call(calls::strategic::<Pod>(&pod.metadata, body));
+        mine.push(pod);
+    }
+    mine
+}
+
+fn release(uid: &str, pod: &Pod) -> Call {
+    let gone = json!({ "$patch": "delete", "uid": uid });
+    calls::strategic::<Pod>(&pod.metadata, json!({ "metadata": { "ownerReferences": [gone] } }))
+}
+
+/// Pods whose controller is `uid`.
+pub(crate) fn controlled(view: &View, uid: &str) -> impl Iterator<Item = Arc<Pod>> {
+    let resource = Pod::resource();
+    let mine = view.owned(uid).filter(|o| o.key.resource == resource);
+    let mine = mine.filter(|o| o.head.owners.iter().any(|r| r.controller && *r.uid == *uid));
+    mine.map(|object| typed::parse(object)).collect::<Vec<_>>().into_iter()
+}
+
+fn orphans(view: &View, namespace: &str, selector: &Selector) -> Vec<Arc<Pod>> {
+    let free =
+        |o: &&Arc<Object>| !o.head.owners.iter().any(|r| r.controller) && o.head.deleted.is_none();
+    let matching = view
+        .list(&Pod::resource(), Some(namespace))
+        .filter(free)
+        .filter(|object| selector.selects(object))
+        .map(|object| typed::parse::<Pod>(object));
+    matching.filter(|pod| is_active(pod)).collect()
+}
+
+/// Pods of a namespace that a selector matches, in the order of their names.
+pub(crate) fn selected(view: &View, namespace: &str, selector: &Selector) -> Vec<Arc<Pod>> {
+    view.list(&Pod::resource(), Some(namespace))
+        .filter(|object| selector.selects(object))
+        .map(|object| typed::parse(object))
+        .collect()
 }
 
 /// A label selector made ready to match.
@@ -97,13 +135,26 @@ impl Selector {
         Self { labels: labels.clone(), expressions: Vec::new(), empty: labels.is_empty() }
     }
 
+    /// As [`Selector::of`], but an empty selector matches everything (PodDisruptionBudgets of policy/v1).
+    pub fn of_all(selector: &LabelSelector) -> Self {
+        Self { empty: false, ..Self::of(selector) }
+    }
+
     pub fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
-        let get = |key: &str| labels.and_then(|l| l.get(key));
+        self.holds(|key| labels.and_then(|l| l.get(key)).map(String::as_str))
+    }
+
+    /// As [`Selector::matches`], without parsing the object.
+    pub fn selects(&self, object: &Object) -> bool {
+        self.holds(|key| object.label(key))
+    }
+
+    fn holds<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
         !self.empty
             && self.labels.iter().all(|(k, v)| get(k) == Some(v))
             && self.expressions.iter().all(|(key, operator, values)| match operator.as_str() {
-                "In" => get(key).is_some_and(|v| values.contains(v)),
-                "NotIn" => get(key).is_none_or(|v| !values.contains(v)),
+                "In" => get(key).is_some_and(|v| values.iter().any(|one| one == v)),
+                "NotIn" => get(key).is_none_or(|v| values.iter().all(|one| one != v)),
                 "Exists" => get(key).is_some(),
                 "DoesNotExist" => get(key).is_none(),
                 _ => false,
@@ -144,8 +195,6 @@ pub(crate) fn pod_prefix(owner: &str) -> String {
 pub(crate) fn from_template<K: Kind>(template: &PodTemplateSpec, owner: &ObjectMeta) -> Value {
     let from = template.metadata.clone().unwrap_or_default();
     json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
         "metadata": {
             "generateName": pod_prefix(owner.name.as_deref().unwrap_or_default()),
             "labels": from.labels.unwrap_or_default(),
@@ -155,17 +204,6 @@ pub(crate) fn from_template<K: Kind>(template: &PodTemplateSpec, owner: &ObjectM
         },
         "spec": template.spec,
     })
-}
-
-pub(crate) fn create_pod(namespace: &str, pod: Value) -> Call {
-    Call::new(Verb::Create(pod), Pod::gvr(), namespace, "")
-}
-
-pub(crate) fn delete_pod(pod: &Pod) -> Call {
-    let options = DeleteOptions { uid: pod.metadata.uid.clone(), ..DeleteOptions::default() };
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    Call::new(Verb::Delete(options), Pod::gvr(), namespace, name)
 }
 
 /// Pods to give up first come first (`ActivePodsWithRanks`): unassigned, pending, not ready, cheap to delete,

@@ -1,11 +1,13 @@
 //! ReplicaSet: as many pods of a template as wanted (pkg/controller/replicaset/replica_set.go).
 
+use crate::calls;
 use crate::plan::{Note, Plan, Row, Wake, Warning};
 use crate::pods::{self, Selector};
 use crate::wakes;
-use api::{Call, Patch, PatchKind, Verb};
+use api::{Call, Verb};
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use meta::{Problem, Time, Value};
 use serde_json::json;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ const BURST: usize = 500;
 fn wake_of_pod(view: &View, change: &store::Change) -> Vec<Key> {
     wakes::controllers::<ReplicaSet>(view, change, |view, pod| {
         view.read_all::<ReplicaSet>(Some(&pod.key.namespace))
-            .filter(|set| selector(set).matches(Some(&wakes::labels(pod))))
+            .filter(|set| selector(set).selects(pod))
             .map(|set| {
                 ReplicaSet::key(
                     &pod.key.namespace,
@@ -48,22 +50,18 @@ fn selector(set: &ReplicaSet) -> Selector {
 }
 
 fn plan(view: &View, key: &Key, now: Time) -> Plan {
+    let set = view.read::<ReplicaSet>(&key.namespace, &key.name);
+    set.map_or_else(Plan::nothing, |set| reconcile::<ReplicaSet>(view, &set, now))
+}
+
+/// For ReplicaSets, and for ReplicationControllers in the shape of one: `K` is what the cluster knows it as.
+pub(crate) fn reconcile<K: Kind>(view: &View, set: &ReplicaSet, now: Time) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(set) = view.read::<ReplicaSet>(&key.namespace, &key.name) else { return plan };
-    let uid = set.metadata.uid.as_deref().unwrap_or_default();
-    let claimed = pods::claim(view, &key.namespace, uid, &selector(&set));
-    let mut mine = claimed.mine;
-    if set.metadata.deletion_timestamp.is_none() {
-        for pod in &claimed.adopt {
-            plan.call(adopt(&set, pod));
-        }
-        for pod in &claimed.release {
-            plan.call(release(uid, pod));
-        }
-        mine.extend(claimed.adopt);
-        scale(&set, &mine, now, &mut plan);
+    let mine = pods::claim::<K>(view, &set.metadata, &selector(set), &mut plan);
+    if !calls::is_deleting(&set.metadata) {
+        scale::<K>(set, &mine, now, &mut plan);
     }
-    report(&set, &mine, now, &mut plan);
+    report::<K>(set, &mine, now, &mut plan);
     plan
 }
 
@@ -72,46 +70,27 @@ fn wanted(set: &ReplicaSet) -> usize {
     usize::try_from(replicas).unwrap_or(0)
 }
 
-fn scale(set: &ReplicaSet, mine: &[Arc<Pod>], now: Time, plan: &mut Plan) {
-    let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+fn scale<K: Kind>(set: &ReplicaSet, mine: &[Arc<Pod>], now: Time, plan: &mut Plan) {
+    let namespace = calls::namespace(&set.metadata);
     let mut active: Vec<_> = mine.iter().filter(|p| pods::is_active(p)).cloned().collect();
     let (have, want) = (active.len(), wanted(set));
     let template = set.spec.as_ref().and_then(|s| s.template.as_ref());
     if let Some(template) = template.filter(|_| have < want) {
         for _ in 0..(want - have).min(BURST) {
-            let pod = pods::from_template::<ReplicaSet>(template, &set.metadata);
-            plan.call(pods::create_pod(namespace, pod));
+            let pod = pods::from_template::<K>(template, &set.metadata);
+            plan.call(calls::create::<Pod>(namespace, pod));
         }
     } else if have > want {
         pods::rank_for_deletion(&mut active, mine, now);
         for pod in active.iter().take((have - want).min(BURST)) {
-            plan.call(pods::delete_pod(pod));
+            plan.call(calls::delete::<Pod>(&pod.metadata));
         }
     }
 }
 
-/// Adoption checks the pod's uid, so that a namesake is never adopted.
-fn adopt(set: &ReplicaSet, pod: &Pod) -> Call {
-    let owner = pods::owner_reference::<ReplicaSet>(&set.metadata);
-    let body = json!({ "metadata": { "uid": pod.metadata.uid, "ownerReferences": [owner] } });
-    patch_pod(pod, PatchKind::Strategic, body)
-}
-
-fn release(uid: &str, pod: &Pod) -> Call {
-    let gone = json!({ "$patch": "delete", "uid": uid });
-    let body = json!({ "metadata": { "uid": pod.metadata.uid, "ownerReferences": [gone] } });
-    patch_pod(pod, PatchKind::Strategic, body)
-}
-
-fn patch_pod(pod: &Pod, kind: PatchKind, body: Value) -> Call {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    Call::new(Verb::Patch(Patch { kind, body }), Pod::gvr(), namespace, name)
-}
-
 // === status (replica_set_utils.go) ===
 
-fn report(set: &ReplicaSet, mine: &[Arc<Pod>], now: Time, plan: &mut Plan) {
+fn report<K: Kind>(set: &ReplicaSet, mine: &[Arc<Pod>], now: Time, plan: &mut Plan) {
     let min_ready = set.spec.as_ref().and_then(|s| s.min_ready_seconds).unwrap_or(0);
     let active: Vec<_> = mine.iter().filter(|p| pods::is_active(p)).collect();
     let ready: Vec<_> = active.iter().filter(|p| pods::is_ready(p)).collect();
@@ -129,18 +108,19 @@ fn report(set: &ReplicaSet, mine: &[Arc<Pod>], now: Time, plan: &mut Plan) {
         .iter()
         .filter(|p| p.metadata.deletion_timestamp.is_some())
         .filter(|p| !matches!(pods::phase(p), "Succeeded" | "Failed"));
-    let status = json!({
+    let mut status = json!({
         "replicas": active.len(),
         "fullyLabeledReplicas": fully,
         "readyReplicas": ready.len(),
         "availableReplicas": available,
-        "terminatingReplicas": terminating.count(),
         "observedGeneration": set.metadata.generation,
         "conditions": conditions(set, active.len()),
     });
-    if differs(set, &status) {
-        plan.call(status_call(set, status));
+    // A ReplicationController has no such field.
+    if K::KIND == "ReplicaSet" {
+        status["terminatingReplicas"] = terminating.count().into();
     }
+    plan.calls.extend(calls::status::<K>(&set.metadata, &set.status, &status));
 }
 
 /// A `ReplicaFailure` is over when the wanted number is reached.
@@ -150,30 +130,17 @@ fn conditions(set: &ReplicaSet, active: usize) -> Vec<ReplicaSetCondition> {
     old.into_iter().filter(|c| !(healed && c.type_ == "ReplicaFailure")).collect()
 }
 
-fn differs(set: &ReplicaSet, status: &Value) -> bool {
-    let Some(old) = &set.status else { return true };
-    let same = |key: &str, old: i64| status[key].as_i64().unwrap_or(0) == old;
-    let conditions = status["conditions"].as_array().map_or(0, Vec::len);
-    !(same("replicas", old.replicas.into())
-        && same("fullyLabeledReplicas", old.fully_labeled_replicas.unwrap_or(0).into())
-        && same("readyReplicas", old.ready_replicas.unwrap_or(0).into())
-        && same("availableReplicas", old.available_replicas.unwrap_or(0).into())
-        && same("terminatingReplicas", old.terminating_replicas.unwrap_or(0).into())
-        && same("observedGeneration", old.observed_generation.unwrap_or(0))
-        && conditions == old.conditions.as_ref().map_or(0, Vec::len))
-}
-
-fn status_call(set: &ReplicaSet, status: Value) -> Call {
-    let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-    let name = set.metadata.name.as_deref().unwrap_or_default();
-    let body = json!({ "metadata": { "uid": set.metadata.uid }, "status": status });
-    let patch = Patch { kind: PatchKind::Merge, body };
-    Call::new(Verb::Patch(patch), ReplicaSet::gvr(), namespace, name).on("status")
-}
-
 /// `Created pod: web-x2f9k`, `Deleted pod: web-x2f9k`.
 fn made(view: &View, key: &Key, call: &Call, object: &Value) -> Option<Note> {
     let set = view.read::<ReplicaSet>(&key.namespace, &key.name)?;
+    told::<ReplicaSet>(&set.metadata, call, object)
+}
+
+/// The event about a pod that `owner` created or deleted.
+pub(crate) fn told<K: Kind>(owner: &ObjectMeta, call: &Call, object: &Value) -> Option<Note> {
+    if &*call.resource.resource != "pods" {
+        return None;
+    }
     let (reason, done) = match &call.verb {
         Verb::Create(_) => ("SuccessfulCreate", "Created"),
         Verb::Delete(_) => ("SuccessfulDelete", "Deleted"),
@@ -181,7 +148,7 @@ fn made(view: &View, key: &Key, call: &Call, object: &Value) -> Option<Note> {
     };
     let name = object["metadata"]["name"].as_str().unwrap_or(&call.name);
     Some(Note {
-        about: pods::reference::<ReplicaSet>(&set.metadata),
+        about: pods::reference::<K>(owner),
         warning: Warning::Normal,
         reason,
         message: format!("{done} pod: {name}"),
@@ -190,15 +157,19 @@ fn made(view: &View, key: &Key, call: &Call, object: &Value) -> Option<Note> {
 
 /// Pods that may not be created or deleted show in the `ReplicaFailure` condition and as an event.
 fn refused(view: &View, key: &Key, refused: &[(Call, Problem)], now: Time) -> Plan {
+    let set = view.read::<ReplicaSet>(&key.namespace, &key.name);
+    set.map_or_else(Plan::nothing, |set| failed::<ReplicaSet>(&set, refused, now))
+}
+
+pub(crate) fn failed<K: Kind>(set: &ReplicaSet, refused: &[(Call, Problem)], now: Time) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(set) = view.read::<ReplicaSet>(&key.namespace, &key.name) else { return plan };
     let failed = refused.iter().find_map(|(call, problem)| match &call.verb {
         Verb::Create(_) if &*call.resource.resource == "pods" => Some(("FailedCreate", problem)),
         Verb::Delete(_) if &*call.resource.resource == "pods" => Some(("FailedDelete", problem)),
         _ => None,
     });
     let Some((reason, problem)) = failed else { return plan };
-    let about = pods::reference::<ReplicaSet>(&set.metadata);
+    let about = pods::reference::<K>(&set.metadata);
     let verb = if reason == "FailedCreate" { "creating" } else { "deleting" };
     plan.note(about, Warning::Warning, reason, format!("Error {verb}: {problem}"));
     let had = set.status.as_ref().and_then(|s| s.conditions.as_ref());
@@ -223,6 +194,7 @@ fn refused(view: &View, key: &Key, refused: &[(Call, Problem)], now: Time) -> Pl
         .filter_map(|c| serde_json::to_value(c).ok())
         .collect();
     all.push(condition);
-    plan.call(status_call(&set, json!({ "conditions": all })));
+    let body = json!({ "status": { "conditions": all } });
+    plan.call(calls::merge_in_state::<K>(&set.metadata, body).on("status"));
     plan
 }

@@ -1,5 +1,6 @@
 //! Which keys a change makes due: the mappings that several controllers share.
 
+use k8s_openapi::api::core::v1::Namespace;
 use std::collections::BTreeMap;
 use store::{Change, Key, Object, View};
 use typed::Kind;
@@ -39,4 +40,18 @@ fn controller<K: Kind>(object: &Object) -> Option<Key> {
 
 pub(crate) fn labels(object: &Object) -> BTreeMap<String, String> {
     object.head.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+/// The object of another kind with the changed object's name.
+pub(crate) fn itself_as<K: Kind>(_: &View, change: &Change) -> Vec<Key> {
+    vec![key_as::<K>(&change.after.key)]
+}
+
+pub(crate) fn key_as<K: Kind>(key: &Key) -> Key {
+    K::key(&key.namespace, &key.name)
+}
+
+/// The namespace the changed object is in.
+pub(crate) fn its_namespace(_: &View, change: &Change) -> Vec<Key> {
+    vec![Namespace::key("", &change.after.key.namespace)]
 }
