@@ -200,6 +200,12 @@ async fn connecting_without_a_node_says_so() {
         "spec": { "containers": [{ "name": "c", "image": "i" }] },
     });
     let json = [("content-type", "application/json")];
+    // No controller runs here that would make it.
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let made = admin.ask("POST", accounts, &json, account.to_string().into_bytes()).await;
+    assert_eq!(made.code, 201, "{}", made.text());
     let uri = "/api/v1/namespaces/default/pods";
     let made = admin.ask("POST", uri, &json, pod.to_string().into_bytes()).await;
     assert_eq!(made.code, 201, "{}", made.text());
