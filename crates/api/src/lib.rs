@@ -20,7 +20,6 @@ mod custom;
 mod decode;
 mod discovery;
 mod encode;
-mod frame;
 mod heads;
 mod jsonpath;
 mod negotiate;

@@ -187,7 +187,7 @@ impl WatchPlan {
         }
         let encoder = Encoder { shape: self.shape.clone(), now: self.now };
         let object = encoder.value(value)?.to_vec();
-        let event = crate::frame::watch_event(event.text(), &object);
+        let event = schema::seal_event(event.text(), &object);
         Ok(Rope(vec![
             Chunk::Bytes((event.len() as u32).to_be_bytes().to_vec().into()),
             Chunk::Bytes(event.into()),
