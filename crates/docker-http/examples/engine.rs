@@ -56,7 +56,10 @@ async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     println!("ready in {:.3} s", began.elapsed().as_secs_f64());
     let mut term = signal(SignalKind::terminate())?;
     let face = Arc::new(Face { engine, builder: None });
-    serve_unix(face, listener, async move { drop(term.recv().await) }).await;
+    serve_unix(face, listener, async move {
+        term.recv().await;
+    })
+    .await;
     let _ = std::fs::remove_file(&socket);
     Ok(())
 }

@@ -62,14 +62,6 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     serde_json::from_value(value).map_err(bad)
 }
 
-/// The two ways in which a raw stream begins.
-pub enum Hijack {
-    /// `101 UPGRADED`: bytes both ways on the connection itself.
-    Upgraded(OnUpgrade),
-    /// `200 OK`: the answer's body is the output, the request's body the input.
-    Body(Incoming),
-}
-
 pub type RawRead = Box<dyn AsyncRead + Send + Unpin>;
 pub type RawWrite = Box<dyn AsyncWrite + Send + Unpin>;
 

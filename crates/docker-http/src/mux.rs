@@ -7,8 +7,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub enum StreamKind {
     Stdout = 1,
     Stderr = 2,
-    /// An error of the daemon inside a stream that has begun.
-    SystemError = 3,
 }
 
 pub const RAW: &str = "application/vnd.docker.raw-stream";

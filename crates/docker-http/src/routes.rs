@@ -3,8 +3,8 @@
 use http::Method;
 
 use crate::handlers::{
-    build, containers, create, events, execs, images, lifecycle, logs, networks, raw, stats, swarm,
-    system, transfer, volumes,
+    archive, build, containers, create, events, execs, images, lifecycle, logs, networks, raw,
+    stats, swarm, system, transfer, volumes,
 };
 use crate::route::{Life, Route};
 use crate::version::MIN;
@@ -40,6 +40,9 @@ pub static ROUTES: &[Route] = &[
     row!(GET "/containers/{id}/stats" stats::stats, WithClient),
     row!(GET "/containers/{id}/changes" containers::changes, WithClient),
     row!(GET "/containers/{id}/export" transfer::export, WithClient),
+    row!(HEAD "/containers/{id}/archive" archive::head, WithClient),
+    row!(GET "/containers/{id}/archive" archive::get, WithClient),
+    row!(PUT "/containers/{id}/archive" archive::put, Finish),
     row!(POST "/containers/{id}/start" lifecycle::start, Finish),
     row!(POST "/containers/{id}/stop" lifecycle::stop, Finish),
     row!(POST "/containers/{id}/restart" lifecycle::restart, Finish),

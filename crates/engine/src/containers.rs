@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::attach::Waiting;
 use crate::error::{Doing, EngineError, Result};
-use crate::record::{Phase, Record};
+use crate::record::Record;
 
 /// One container. `None` in the channel: it has been removed.
 pub struct Container {

@@ -4,6 +4,7 @@
 //! Serves the Docker face and the node loop alike. It knows neither HTTP nor Kubernetes.
 //! It is crash-only: every record is a file written by replacement, and opening is recovery.
 
+mod archive;
 mod attach;
 mod binds;
 mod check;
@@ -49,6 +50,7 @@ mod users;
 mod volops;
 pub mod volumes;
 
+pub use archive::{PathStat, PutOptions};
 pub use attach::Attached;
 pub use check::Machine;
 pub use containers::WaitCondition;

@@ -98,6 +98,7 @@ impl Engine {
         let join =
             Join { record: &record, netns: &netns, ifname: format!("eth{index}"), is_gateway };
         let (settings, mut ports) = self.networks.join(network, wanted, &join)?;
+        self.networks.serve_names(&record, &netns)?;
         container.update(|r| {
             r.endpoints.insert(network.record.name.clone(), settings);
             r.ports.append(&mut ports);

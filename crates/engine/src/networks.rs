@@ -22,6 +22,7 @@ use crate::time::Stamp;
 mod create;
 mod firewall;
 mod join;
+mod names;
 mod publish;
 
 pub(crate) use join::Join;
@@ -109,6 +110,7 @@ pub struct Networks {
     all: RwLock<BTreeMap<String, Arc<Network>>>,
     /// One writer of the firewall; opened when the first network needs it.
     firewall: Mutex<Option<Firewall>>,
+    names: names::Names,
 }
 
 impl Networks {
@@ -129,8 +131,13 @@ impl Networks {
             }
         }
         let all = RwLock::new(all);
-        let networks =
-            Self { root, instance: Instance::new(name), all, firewall: Mutex::default() };
+        let networks = Self {
+            root,
+            instance: Instance::new(name),
+            all,
+            firewall: Mutex::default(),
+            names: names::Names::default(),
+        };
         networks.ensure_predefined()?;
         Ok(networks)
     }

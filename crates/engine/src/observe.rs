@@ -248,10 +248,10 @@ impl Names {
 fn check_words(filters: &Filters) -> Result<()> {
     const STATES: &[&str] =
         &["created", "running", "paused", "restarting", "removing", "exited", "dead"];
-    for status in filters.get("status").filter(|s| !STATES.contains(s)) {
+    if let Some(status) = filters.get("status").find(|s| !STATES.contains(s)) {
         return Err(EngineError::invalid(format!("invalid filter 'status={status}'")));
     }
-    for code in filters.get("exited").filter(|c| c.parse::<i32>().is_err()) {
+    if let Some(code) = filters.get("exited").find(|c| c.parse::<i32>().is_err()) {
         return Err(EngineError::invalid(format!("invalid filter 'exited={code}'")));
     }
     Ok(())

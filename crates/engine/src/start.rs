@@ -239,6 +239,7 @@ impl Engine {
             self.tell_network("connect", &network.record, &record.id);
             endpoints.insert(name, settings);
         }
+        self.networks.serve_names(record, &netns)?;
         let with_addresses = Record { endpoints: endpoints.clone(), ..record.clone() };
         self.write_hosts(&container.dir().join(FILES), &with_addresses)?;
         Ok((endpoints, ports))

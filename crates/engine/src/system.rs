@@ -6,7 +6,7 @@ use std::sync::Arc;
 use image::{PullRequest, PushRequest};
 
 use crate::engine::Engine;
-use crate::error::{Doing, EngineError, Result};
+use crate::error::{EngineError, Result};
 
 impl Engine {
     /// The same for the life of a data directory.
@@ -86,12 +86,7 @@ impl Engine {
         let record = self.inspect(wanted)?;
         let spec = self.images.snapshots().get(&record.id)?;
         self.tell(&record, "export", &[]);
-        self.with_root(&spec, &record.id, |root| {
-            let mut tar = tar::Builder::new(out);
-            tar.follow_symlinks(false);
-            tar.append_dir_all("", root).doing(|| format!("exporting {}", record.id))?;
-            tar.finish().doing(|| format!("exporting {}", record.id))
-        })
+        self.with_root(&spec, &record.id, |root| crate::archive::export(root, out))
     }
 
     /// Asks the registry whether the credentials are good.

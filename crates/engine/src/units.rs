@@ -17,7 +17,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     };
     let value: f64 = number.parse().ok()?;
     let total = value * f64::from(1_u32 << (shift % 30)) * f64::from(1_u32 << (shift / 30 * 30));
-    (total.is_finite() && total >= 0.0 && total < 9.0e18).then_some(total as u64)
+    (0.0..9.0e18).contains(&total).then_some(total as u64)
 }
 
 /// Go's durations in whole or broken units (`10m`, `1h30m`, `1.5s`): nanoseconds.

@@ -1,14 +1,16 @@
 //! Exec: create, start, inspect, resize.
 
-use engine::ExecConfig;
 use engine::config::List;
+use engine::{EngineError, ExecConfig, Kind};
 use http::StatusCode;
 use runtime::TtySize;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use super::{Handled, lifecycle, raw};
-use crate::call::{self, Call};
+use crate::call::{self, Call, RawRead, RawWrite};
+use crate::mux::StreamKind;
 use crate::pump::{Ended, Framing, both_ways};
 use crate::reply;
 
@@ -79,7 +81,12 @@ pub async fn start(mut call: Call) -> Handled {
     let keys = raw::detach_keys(&exec.config.detach_keys)?;
     let tty = exec.config.tty;
     let kind = call::stream_type(call.version, tty, call.wants_upgrade());
-    let streams = engine.exec_start(&id, size).await?;
+    let streams = match engine.exec_start(&id, size).await {
+        Ok(streams) => streams,
+        Err(e) if matches!(e.kind, Kind::NotFound | Kind::Conflict) => return Err(e.into()),
+        // Said in-band: the CLI then takes its exit code from the exec.
+        Err(e) => return Ok(raw::open(call, kind, move |io| Box::pin(complain(io, tty, e)))),
+    };
     let keys = (tty && exec.config.attach_stdin).then_some(keys);
     Ok(raw::open(call, kind, move |io| {
         Box::pin(async move {
@@ -98,6 +105,13 @@ pub async fn start(mut call: Call) -> Handled {
             }
         })
     }))
+}
+
+async fn complain((_, mut write): (RawRead, RawWrite), tty: bool, e: EngineError) {
+    let text = format!("{}\r\n", e.message);
+    // A client that is gone needs no words.
+    let _ = write.write_all(&Framing::of(tty).wrap(StreamKind::Stdout, text.as_bytes())).await;
+    let _ = write.shutdown().await;
 }
 
 /// The JSON document at the head of the body; a body that goes on (stdin without an upgrade) is

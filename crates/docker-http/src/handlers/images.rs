@@ -19,8 +19,11 @@ pub async fn list(call: Call) -> Handled {
     filters.only(FILTERS).map_err(Refusal::from)?;
     let engine = &call.face.engine;
     let mut rows = Vec::new();
-    for image in engine.images.list() {
+    for mut image in engine.images.list() {
         if passes(engine, &filters, &image)? {
+            // A filtered list shows the names that were asked for, not the others.
+            image.tags.retain(|tag| filters.any("reference", |p| fits(p, tag)));
+            image.digests.retain(|name| filters.any("reference", |p| fits(p, name)));
             let mut row = view::image::row(&image, call.version);
             if call.query.flag("manifests") {
                 row["Manifests"] = json!(view::image::manifests(engine, &image));

@@ -1,5 +1,6 @@
 //! One function per operation: reads the call, asks the engine, renders the answer.
 
+pub mod archive;
 pub mod build;
 pub mod containers;
 pub mod create;

@@ -16,6 +16,9 @@ use crate::containers::Container;
 use crate::error::{Doing, EngineError, Result};
 use crate::record::Record;
 
+/// Network option: members reach each other through the machine, past its firewall (for pods).
+const ROUTED: &str = "boxship.routed";
+
 /// A container on a network.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -71,6 +74,7 @@ impl Networks {
                 if let Some(m) = network.lock().members.get_mut(&member.container) {
                     m.mac.clone_from(&mac);
                 }
+                self.refresh_names();
                 Ok((settings(network, wanted, &member, mac), ports))
             }
             Err(e) => {
@@ -105,7 +109,11 @@ impl Networks {
             gateways,
             mac,
             mtu: None,
-            neighbours: if isolated { Neighbours::Isolated } else { Neighbours::Reachable },
+            neighbours: match isolated {
+                _ if record.options.get(ROUTED).is_some_and(|v| v == "true") => Neighbours::Routed,
+                true => Neighbours::Isolated,
+                false => Neighbours::Reachable,
+            },
         };
         let attached = self.instance.attach(join.netns, &spec);
         let attached =
@@ -124,6 +132,10 @@ impl Networks {
             gone
         };
         let Some(member) = gone else { return };
+        if !self.list().iter().any(|n| n.lock().members.contains_key(container)) {
+            self.forget_names(container);
+        }
+        self.refresh_names();
         if let Err(e) = self.instance.detach(&member.endpoint) {
             eprintln!("engine: taking {} off network {}: {e}", member.name, network.record.name);
         }
@@ -161,11 +173,28 @@ impl Networks {
             eprintln!("engine: {e}");
         }
         for network in self.list() {
-            if !network.lock().members.is_empty() {
+            let used = !network.lock().members.is_empty();
+            if used {
                 self.bring_up(&network)?;
             }
         }
+        self.recover_names(containers);
         Ok(())
+    }
+
+    fn recover_names(&self, containers: &[Arc<Container>]) {
+        for record in containers.iter().map(|c| c.record()) {
+            let Ok(pid) = u32::try_from(record.state.pid) else { continue };
+            if pid == 0 || record.pod.is_some() {
+                continue;
+            }
+            let served = Netns::of_process(pid)
+                .map_err(EngineError::from)
+                .and_then(|netns| self.serve_names(&record, &netns));
+            if let Err(e) = served {
+                eprintln!("engine: serving names to {}: {e}", record.name);
+            }
+        }
     }
 }
 

@@ -1,0 +1,182 @@
+//! A private engine for one test, and the real docker CLI pointed at it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use std::io::{BufRead, BufReader};
+
+/// An engine with its own data directory, socket and instance name; gone with the value.
+pub struct Bench {
+    dir: tempfile::TempDir,
+    name: String,
+    daemon: Option<Child>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Bench {
+    /// Starts an engine with a busybox image; `None`, with the reason printed, where that cannot
+    /// work.
+    pub fn start(test: &str) -> Option<Bench> {
+        let missing = reason_to_skip();
+        if let Some(why) = missing {
+            println!("skipped {test}: {why}");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let name = format!("t{}{}", std::process::id() % 10_000, &test[..test.len().min(3)]);
+        let mut bench = Bench { dir, name, daemon: None };
+        bench.up();
+        bench.import_busybox();
+        Some(bench)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.path("docker.sock").display())
+    }
+
+    /// Starts the daemon and waits until it says that it is ready.
+    pub fn up(&mut self) {
+        let data = self.path("data");
+        let args = [
+            "--data-dir".into(),
+            data.display().to_string(),
+            "--host".into(),
+            self.host(),
+            "--name".into(),
+            self.name.clone(),
+        ];
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let mut daemon = Command::new(engine_program())
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("ready"), "{line}: {}", self.log());
+        self.daemon = Some(daemon);
+    }
+
+    /// `kill -9` of the daemon; the keeper and the containers live on.
+    pub fn kill_daemon(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn import_busybox(&self) {
+        let root = self.path("rootfs");
+        for dir in ["bin", "etc", "root", "tmp", "data"] {
+            std::fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        std::fs::copy(busybox().unwrap(), root.join("bin/busybox")).unwrap();
+        let list = Command::new(busybox().unwrap()).arg("--list").output().unwrap();
+        for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|a| *a != "busybox") {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
+        }
+        std::fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\nann:x:7:8::/home:/bin/sh\n",
+        )
+        .unwrap();
+        std::fs::write(root.join("etc/group"), "root:x:0:\nstaff:x:8:\n").unwrap();
+        std::fs::write(root.join("data/seed"), "seed\n").unwrap();
+        let tar = self.path("busybox.tar");
+        let done = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
+        assert!(done.unwrap().success());
+        let tar = tar.display().to_string();
+        self.ok(&["import", "-c", "CMD [\"sh\"]", &tar, "busybox"]);
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(args).env("DOCKER_HOST", self.host()).env("DOCKER_CONFIG", self.dir.path());
+        command.env_remove("DOCKER_CONTEXT").stdin(Stdio::null());
+        command
+    }
+
+    pub fn docker(&self, args: &[&str]) -> Said {
+        said(self.command(args).output().unwrap())
+    }
+
+    /// A command that must succeed; its trimmed output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let said = self.docker(args);
+        assert_eq!(said.code, 0, "docker {args:?}: {}{}\n{}", said.out, said.err, self.log());
+        said.out.trim_end().to_owned()
+    }
+}
+
+pub fn said(output: Output) -> Said {
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if self.daemon.is_some() {
+            let all = self.docker(&["ps", "-aq"]).out;
+            let ids: Vec<&str> = all.split_whitespace().collect();
+            if !ids.is_empty() {
+                self.docker(&[&["rm", "-fv"], &ids[..]].concat());
+            }
+            self.kill_daemon();
+        }
+        reset(&self.path("data"), &self.name);
+    }
+}
+
+/// Ends the keeper and takes away what the instance has in the kernel.
+fn reset(data: &Path, name: &str) {
+    if let Ok(keeper) = runtime::Keeper::connect(&data.join("keeper")) {
+        let _ = runtime::stop(&keeper);
+    }
+    let instance = net::Instance::new(name);
+    let _ = instance.retain(|_| false);
+    let _ = net::remove_tables(&instance);
+    let Ok(v1) = std::fs::read_dir("/sys/fs/cgroup") else { return };
+    for hierarchy in v1.flatten() {
+        let _ = std::fs::remove_dir(hierarchy.path().join(name));
+    }
+    let _ = std::fs::remove_dir(Path::new("/sys/fs/cgroup").join(name));
+}
+
+fn busybox() -> Option<PathBuf> {
+    ["/bin/busybox", "/usr/bin/busybox"].iter().map(PathBuf::from).find(|p| p.exists())
+}
+
+fn reason_to_skip() -> Option<&'static str> {
+    let docker = Command::new("docker").arg("--version").output().is_ok_and(|o| o.status.success());
+    match () {
+        () if !rustix::process::geteuid().is_root() => Some("it needs root"),
+        () if !docker => Some("there is no docker CLI"),
+        () if busybox().is_none() => Some("there is no busybox-static"),
+        () => None,
+    }
+}
+
+/// The example program beside this test's own executable.
+fn engine_program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.parent().unwrap().parent().unwrap().join("examples").join("engine")
+}

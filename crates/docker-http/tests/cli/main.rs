@@ -1,0 +1,10 @@
+//! The real docker CLI against a real engine: every test has an engine of its own.
+
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod images;
+mod life;
+mod networks;
+mod recovery;
+mod streams;
