@@ -1,8 +1,10 @@
 //! `boxship`: Docker and Kubernetes in one binary. This crate only puts the pieces together.
 
 mod command;
+mod engine;
 mod failure;
 mod server;
+mod up;
 
 use std::process::ExitCode;
 

@@ -28,15 +28,23 @@ fn command() -> Command {
         .args(common())
 }
 
+pub fn data_dir_arg() -> Arg {
+    Arg::new("data-dir")
+        .long("data-dir")
+        .value_name("DIR")
+        .help("Everything this instance owns")
+        .default_value("/var/lib/boxship")
+        .value_parser(value_parser!(PathBuf))
+}
+
+pub fn data_dir(args: &ArgMatches) -> &Path {
+    args.get_one::<PathBuf>("data-dir").expect("it has a default")
+}
+
 /// Arguments that every way to run a control plane has.
 pub fn common() -> [Arg; 3] {
     [
-        Arg::new("data-dir")
-            .long("data-dir")
-            .value_name("DIR")
-            .help("Everything this instance owns")
-            .default_value("/var/lib/boxship")
-            .value_parser(value_parser!(PathBuf)),
+        data_dir_arg(),
         Arg::new("listen")
             .long("listen")
             .value_name("IP:PORT")
@@ -98,7 +106,7 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     pub async fn start(args: &ArgMatches) -> Result<Self, Failure> {
-        let data_dir: &PathBuf = args.get_one("data-dir").expect("it has a default");
+        let data_dir = data_dir(args);
         let listen: SocketAddr = *args.get_one("listen").expect("it has a default");
         let names = Names::standard("", listen.ip(), [10, 96, 0, 1].into());
         let pki = Arc::new(open_pki(data_dir, names)?);

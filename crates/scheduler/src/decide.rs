@@ -215,6 +215,9 @@ fn normalise(how: Normalise, scores: &mut [i64]) {
 
 /// `0/5 nodes are available: 2 Insufficient cpu, 3 node(s) were unschedulable.` (`FitError.Error`)
 pub(crate) fn message(nodes: usize, rejected: &[(usize, Vec<Rejection>)]) -> String {
+    if nodes == 0 {
+        return "no nodes available to schedule pods".into();
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, rejections) in rejected {
         for rejection in rejections {

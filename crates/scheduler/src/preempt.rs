@@ -31,6 +31,9 @@ const CANDIDATES_LEAST: usize = 100;
 
 pub(crate) fn preempt(cycle: &mut Cycle<'_>, filtered: &Filtered) -> Preemption {
     let nodes = cycle.cluster.size();
+    if nodes == 0 {
+        return Preemption::Hopeless(String::new());
+    }
     if !cycle.pod.preempts {
         return Preemption::Hopeless("not eligible due to preemptionPolicy=Never.".into());
     }

@@ -195,6 +195,7 @@ fn verdicts(pod: &PodNeeds, message: String, found: Preemption) -> Verdicts {
         Preemption::Found(v) => {
             (message, Some(v.node), v.pods.iter().map(|p| p.key.clone()).collect())
         }
+        Preemption::Hopeless(why) if why.is_empty() => (message, None, Vec::new()),
         Preemption::Hopeless(why) => (format!("{message} preemption: {why}"), None, Vec::new()),
     };
     let (uid, about) = (pod.uid.clone(), pod.reference.clone());

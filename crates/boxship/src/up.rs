@@ -1,0 +1,77 @@
+//! `boxship up`: everything on one machine. Order of construction is order of start.
+
+use crate::command::Row;
+use crate::engine::{self, DockerFace};
+use crate::failure::Failure;
+use crate::server::{ControlPlane, common, data_dir, runtime, stopped};
+use clap::{ArgMatches, Command};
+use client::Client;
+use meta::Identity;
+use node::{Node, NodeConfig};
+use std::process::ExitCode;
+use std::time::Instant;
+
+pub static ROW: Row = Row { command, run };
+
+fn command() -> Command {
+    Command::new("up")
+        .about("Start a Docker engine and a Kubernetes cluster on this machine")
+        .after_help(
+            "Examples:\n  boxship up\n  boxship up --name try --data-dir /tmp/try --listen 127.0.0.1:7443 --write-kubeconfig try.yaml --docker-host unix:///tmp/try.sock",
+        )
+        .args(common())
+        .args([engine::name_arg(), engine::host_arg("docker-host")])
+}
+
+fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
+    let began = Instant::now();
+    runtime()?.block_on(async {
+        let plane = ControlPlane::start(args).await?;
+        let engine = engine::open(args, &data_dir(args).join("engine")).await?;
+        let identity = Identity {
+            name: format!("system:node:{}", node_name()),
+            groups: vec!["system:nodes".into(), "system:authenticated".into()],
+            ..Identity::default()
+        };
+        let client = Client::new(plane.api.clone(), plane.store.clone(), identity, "kubelet");
+        let node = Node::start(config(args), client, engine.clone())
+            .await
+            .map_err(|e| Failure::new("register the node", e))?;
+        let face = DockerFace::start(args, engine)?;
+        println!("ready in {:.3} s", began.elapsed().as_secs_f64());
+        stopped().await?;
+        face.stop().await;
+        node.stop().await;
+        plane.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn node_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_lowercase()
+}
+
+fn config(args: &ArgMatches) -> NodeConfig {
+    NodeConfig {
+        name: node_name(),
+        data_dir: data_dir(args).to_path_buf(),
+        address: address(),
+        pod_cidr: "10.244.0.0/24".into(),
+        cluster_domain: "cluster.local".into(),
+        cluster_dns: "10.96.0.10".into(),
+        network: "bridge".into(),
+        max_pods: 110,
+        kubelet_port: 0,
+    }
+}
+
+/// The address this machine would use to reach others; loopback when it has none. Nothing is sent.
+fn address() -> String {
+    let probe = || -> std::io::Result<String> {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+        socket.connect("192.0.2.1:9")?;
+        Ok(socket.local_addr()?.ip().to_string())
+    };
+    probe().unwrap_or_else(|_| "127.0.0.1".into())
+}

@@ -1,0 +1,16 @@
+//! The round of one node: observe, plan (crate `kubelet`), apply, report.
+//!
+//! Decides nothing about pods. Everything it remembers (probe results, failures, what is under way) may be lost at any
+//! instant: containers keep running under the keeper, and a new round learns them from the engine's labels.
+
+mod config;
+mod labels;
+mod observe;
+mod ops;
+mod register;
+mod report;
+mod round;
+mod worker;
+
+pub use config::NodeConfig;
+pub use round::Node;

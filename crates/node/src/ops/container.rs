@@ -1,0 +1,294 @@
+//! Starting, stopping and resizing one container.
+
+use super::{Done, Hands, Trouble, probe, volumes};
+use crate::labels::{
+    self, ATTEMPT, CONTAINER, CRASHES, KIND, POD_NAME, POD_NAMESPACE, POD_UID, SPEC_HASH,
+};
+use engine::pod::{PodContainerSpec, PodMount, PodResources, PodSecurity};
+use image::PullRequest;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kubelet::{CgroupLimits, ContainerKind, Hook, Security};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Which attempt to start.
+pub(crate) struct Start<'a> {
+    pub name: &'a str,
+    pub kind: ContainerKind,
+    pub attempt: u32,
+    pub crashes: u32,
+}
+
+pub(crate) async fn start(hands: &Hands, pod: &Pod, start: &Start<'_>) -> Result<Done, Trouble> {
+    let container = find(pod, start.name).ok_or_else(|| {
+        Trouble::new("RunContainerError", format!("no container {:?} in the pod", start.name))
+    })?;
+    let mut told = pull(hands, &container).await?;
+    let seen = crate::observe::observe(&hands.engine, &hands.config, hands.uid(pod));
+    let sandbox = seen.sandboxes.last().filter(|s| s.ready);
+    let sandbox =
+        sandbox.ok_or_else(|| Trouble::new("RunContainerError", "the pod's sandbox is gone"))?;
+    let spec = spec(hands, pod, &container, start, &sandbox.ips)?;
+    if let Some(log) = &spec.log_path {
+        make_parent(log)?;
+    }
+    let create = |e: engine::EngineError| Trouble::new("CreateContainerError", e);
+    let id = hands.engine.create_in_sandbox(&sandbox.id, spec).await.map_err(create)?;
+    told.push(("Created", format!("Created container: {}", start.name)));
+    let run = |e: engine::EngineError| Trouble::new("RunContainerError", e);
+    if let Err(trouble) = hands.engine.start_in_sandbox(&id).await.map_err(run) {
+        // It is started anew as the next attempt; what could not run leaves nothing behind.
+        if let Err(error) = hands.engine.remove_in_sandbox(&id).await {
+            tracing::warn!(%id, %error, "a container that did not start is left behind");
+        }
+        return Err(trouble);
+    }
+    told.push(("Started", format!("Started container {}", start.name)));
+    Ok(Done::Told(told))
+}
+
+/// A container of the spec; debug containers in the shape of the others.
+pub(crate) fn find(pod: &Pod, name: &str) -> Option<Container> {
+    let spec = pod.spec.as_ref()?;
+    let mut all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    if let Some(found) = all.find(|c| c.name == name) {
+        return Some(found.clone());
+    }
+    let debug = spec.ephemeral_containers.iter().flatten().find(|c| c.name == name)?;
+    let value = serde_json::to_value(debug).ok()?;
+    serde_json::from_value(value).ok()
+}
+
+/// Pulls as the policy says (pkg/kubelet/images/image_manager.go).
+async fn pull(
+    hands: &Hands,
+    container: &Container,
+) -> Result<Vec<(&'static str, String)>, Trouble> {
+    let name = container.image.as_deref().unwrap_or_default();
+    let present = hands.engine.image(name).is_ok();
+    match container.image_pull_policy.as_deref().unwrap_or("IfNotPresent") {
+        "Never" if present => return Ok(vec![("Pulled", already(name))]),
+        "Never" => {
+            let message =
+                format!("Container image {name:?} is not present with pull policy of Never");
+            return Err(Trouble::new("ErrImageNeverPull", message));
+        }
+        "IfNotPresent" if present => return Ok(vec![("Pulled", already(name))]),
+        _ => {}
+    }
+    let invalid = |e| {
+        Trouble::new("InvalidImageName", format!("Failed to apply default image tag {name:?}: {e}"))
+    };
+    let reference: oci::Reference = name.parse().map_err(invalid)?;
+    let began = Instant::now();
+    let pulled = hands.engine.images.pull(pull_request(reference)).await;
+    let pulled = pulled
+        .map_err(|e| Trouble::new("ErrImagePull", format!("failed to pull image {name:?}: {e}")))?;
+    let took = began.elapsed();
+    let message =
+        format!("Successfully pulled image {name:?} in {took:.3?} ({took:.3?} including waiting)");
+    tracing::debug!(image = name, ?pulled, "pulled");
+    Ok(vec![("Pulling", format!("Pulling image {name:?}")), ("Pulled", message)])
+}
+
+fn pull_request(reference: oci::Reference) -> PullRequest {
+    PullRequest { reference, platform: None, auth: None, reporter: image::Reporter::none() }
+}
+
+fn already(name: &str) -> String {
+    format!("Container image {name:?} already present on machine")
+}
+
+fn make_parent(path: &std::path::Path) -> Result<(), Trouble> {
+    let parent = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(parent).map_err(|e| {
+        Trouble::new("CreateContainerError", format!("make `{}`: {e}", parent.display()))
+    })
+}
+
+fn spec(
+    hands: &Hands,
+    pod: &Pod,
+    container: &Container,
+    start: &Start<'_>,
+    ips: &[String],
+) -> Result<PodContainerSpec, Trouble> {
+    let config = |message: String| Trouble::new("CreateContainerConfigError", message);
+    let ips = if ips.is_empty() { hands.policy.host_ips.clone() } else { ips.to_vec() };
+    let env = hands
+        .with_sources(pod, &ips, |sources| kubelet::container_env(container, sources))
+        .map_err(config)?;
+    let (command, args) = kubelet::command_args(container, &env);
+    let security = kubelet::security(pod, container);
+    verify_user(hands, container, &security)?;
+    let limits = kubelet::limits(pod, container, &hands.policy);
+    Ok(PodContainerSpec {
+        name: format!("{}-{}", start.name, start.attempt),
+        image: container.image.clone().unwrap_or_default(),
+        command,
+        args,
+        working_dir: container.working_dir.clone().filter(|dir| !dir.is_empty()),
+        mounts: mounts(hands, pod, container, start, &env, &ips)?,
+        env,
+        labels: labels_of(hands, pod, container, start),
+        log_path: Some(hands.config.log_path(hands.uid(pod), start.name, start.attempt)),
+        stdin: container.stdin == Some(true),
+        stdin_once: container.stdin_once == Some(true),
+        tty: container.tty == Some(true),
+        resources: resources(&limits),
+        security: security_of(&security)?,
+        ..PodContainerSpec::default()
+    })
+}
+
+fn verify_user(hands: &Hands, container: &Container, security: &Security) -> Result<(), Trouble> {
+    let name = container.image.as_deref().unwrap_or_default();
+    let user = hands.engine.image(name).map(|i| i.config.config.user.clone()).unwrap_or_default();
+    kubelet::verify_non_root(security, &user, &container.name)
+        .map_err(|message| Trouble::new("CreateContainerConfigError", message))
+}
+
+fn labels_of(
+    hands: &Hands,
+    pod: &Pod,
+    container: &Container,
+    start: &Start<'_>,
+) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (POD_UID.into(), hands.uid(pod).into()),
+        (POD_NAME.into(), pod.metadata.name.clone().unwrap_or_default()),
+        (POD_NAMESPACE.into(), pod.metadata.namespace.clone().unwrap_or_default()),
+        (CONTAINER.into(), start.name.into()),
+        (ATTEMPT.into(), start.attempt.to_string()),
+        (CRASHES.into(), start.crashes.to_string()),
+        (KIND.into(), labels::kind_text(start.kind).into()),
+        (SPEC_HASH.into(), kubelet::spec_hash(container).to_string()),
+    ])
+}
+
+fn resources(limits: &CgroupLimits) -> PodResources {
+    PodResources {
+        cpu_shares: limits.cpu_shares,
+        cpu_quota: limits.cpu_quota,
+        cpu_period: limits.cpu_period,
+        memory_bytes: limits.memory_bytes,
+        memory_swap_bytes: limits.memory_bytes,
+        oom_score_adj: limits.oom_score_adj,
+        ..PodResources::default()
+    }
+}
+
+fn security_of(security: &Security) -> Result<PodSecurity, Trouble> {
+    let user = security.run_as_user.map(|uid| match security.run_as_group {
+        Some(gid) => format!("{uid}:{gid}"),
+        None => uid.to_string(),
+    });
+    let seccomp = match &security.seccomp {
+        kubelet::Seccomp::Unconfined => Some("unconfined".into()),
+        kubelet::Seccomp::RuntimeDefault => None,
+        kubelet::Seccomp::Localhost(path) => {
+            let message =
+                format!("localhost seccomp profile {path:?} is not supported by this node yet");
+            return Err(Trouble::new("CreateContainerConfigError", message));
+        }
+    };
+    Ok(PodSecurity {
+        user,
+        supplemental_groups: security.supplemental_groups.clone(),
+        privileged: security.privileged,
+        capabilities_add: security.add.clone(),
+        capabilities_drop: security.drop.clone(),
+        no_new_privileges: security.no_new_privileges,
+        readonly_rootfs: security.readonly_rootfs,
+        seccomp,
+        masked_paths: security.unmasked_proc.then(Vec::new),
+        readonly_paths: security.unmasked_proc.then(Vec::new),
+    })
+}
+
+// === mounts ===
+
+fn mounts(
+    hands: &Hands,
+    pod: &Pod,
+    container: &Container,
+    start: &Start<'_>,
+    env: &[(String, String)],
+    ips: &[String],
+) -> Result<Vec<PodMount>, Trouble> {
+    let mut out = volumes::mounts(hands, pod, container, env)?;
+    let uid = hands.uid(pod);
+    if !out.iter().any(|m| m.target == "/etc/hosts") {
+        out.push(bind(hosts_file(hands, pod, ips)?, "/etc/hosts"));
+    }
+    let message = hands.config.termination_path(uid, start.name, start.attempt);
+    let target = container.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
+    if !target.is_empty() {
+        make_parent(&message)?;
+        volumes::write_open_file(&message)?;
+        out.push(bind(message, target));
+    }
+    Ok(out)
+}
+
+fn bind(source: PathBuf, target: &str) -> PodMount {
+    PodMount {
+        source,
+        target: target.into(),
+        read_only: false,
+        propagation: "private".into(),
+        image: String::new(),
+        sub_path: String::new(),
+    }
+}
+
+fn hosts_file(hands: &Hands, pod: &Pod, ips: &[String]) -> Result<PathBuf, Trouble> {
+    let path = hands.config.pod_dir(hands.uid(pod)).join("etc-hosts");
+    let machine = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let text = kubelet::hosts_file(pod, &hands.policy, ips, &machine);
+    make_parent(&path)?;
+    std::fs::write(&path, text).map_err(|e| {
+        Trouble::new("CreateContainerError", format!("write `{}`: {e}", path.display()))
+    })?;
+    Ok(path)
+}
+
+// === stop and resize ===
+
+/// The pre-stop hook takes its time from the grace period; two seconds are left for the signal in any case
+/// (kuberuntime_container.go, `killContainer`).
+pub(crate) async fn stop(
+    hands: &Hands,
+    pod: &Pod,
+    (id, name): (&str, &str),
+    grace_secs: i64,
+    pre_stop: bool,
+) -> Result<Done, Trouble> {
+    let mut left = grace_secs;
+    let wants_hook = find(pod, name).and_then(|c| c.lifecycle?.pre_stop).is_some();
+    if pre_stop && wants_hook && grace_secs > 0 {
+        let began = Instant::now();
+        let limit = Duration::from_secs(u64::try_from(grace_secs).unwrap_or(0));
+        let hook = probe::hook(hands, pod, (id, name), Hook::PreStop);
+        match tokio::time::timeout(limit, hook).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => tracing::debug!(container = name, %why, "pre-stop hook failed"),
+            Err(_) => tracing::debug!(container = name, "pre-stop hook used up the grace period"),
+        }
+        left = (grace_secs - i64::try_from(began.elapsed().as_secs()).unwrap_or(0)).max(2);
+    }
+    let stopped = hands.engine.stop_in_sandbox(id, left).await;
+    stopped.map(|()| Done::Nothing).map_err(|e| Trouble::new("FailedKillPod", e))
+}
+
+pub(crate) async fn resize(
+    hands: &Hands,
+    pod: &Pod,
+    (id, name): (&str, &str),
+) -> Result<Done, Trouble> {
+    let Some(container) = find(pod, name) else { return Ok(Done::Nothing) };
+    let limits = kubelet::limits(pod, &container, &hands.policy);
+    let updated = hands.engine.update_in_sandbox(id, resources(&limits)).await;
+    updated.map(|()| Done::Nothing).map_err(|e| Trouble::new("ResizeError", e))
+}
