@@ -75,6 +75,10 @@ fn initialised(sight: &Sight<'_>, sandbox: &SandboxSeen, plan: &mut PodPlan) -> 
 }
 
 fn step(sight: &Sight<'_>, sandbox: &SandboxSeen, wanted: Wanted<'_>, plan: &mut PodPlan) {
+    // What is half made belongs to the start under way; another attempt beside it would fight it for its ports.
+    if is_starting(sight, &wanted.container.name) {
+        return;
+    }
     match standing(sight, wanted) {
         Standing::ToStart { wait_until: Some(at), .. } if at > sight.now => {
             sight.wake(plan, at);
@@ -86,6 +90,11 @@ fn step(sight: &Sight<'_>, sandbox: &SandboxSeen, wanted: Wanted<'_>, plan: &mut
         Standing::Running => tend(sight, sandbox, wanted.container, plan),
         Standing::Succeeded | Standing::Failed => {}
     }
+}
+
+fn is_starting(sight: &Sight<'_>, container: &str) -> bool {
+    let start = |op: &PodOp| matches!(op, PodOp::StartContainer { name, .. } if name == container);
+    sight.seen.under_way.iter().any(start)
 }
 
 /// A running container: its hook, its probes, its spec.
@@ -170,7 +179,8 @@ fn restarts(sight: &Sight<'_>, wanted: Wanted<'_>, ok: bool) -> bool {
 /// Debug containers start once, whatever became of the others.
 fn ephemeral(sight: &Sight<'_>, sandbox: &SandboxSeen, plan: &mut PodPlan) {
     for debug in sight.spec.ephemeral_containers.iter().flatten() {
-        if sight.latest(&debug.name).is_none() && sandbox.ready {
+        let fresh = sight.latest(&debug.name).is_none() && !is_starting(sight, &debug.name);
+        if fresh && sandbox.ready {
             let (name, kind) = (debug.name.clone(), ContainerKind::Ephemeral);
             sight.ask(plan, PodOp::StartContainer { name, kind, attempt: 0, crashes: 0 });
         }
