@@ -75,6 +75,17 @@ where
     ended
 }
 
+/// Swallows output that nobody wants, so that its writer neither blocks nor breaks.
+pub async fn drain(streams: Streams) {
+    let swallow = async |pipe: Option<Pipe>| {
+        if let Some(mut pipe) = pipe {
+            // An error is the end as well.
+            let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+        }
+    };
+    tokio::join!(swallow(streams.stdout), swallow(streams.stderr));
+}
+
 /// True when the detach keys came; false at the end of the input.
 async fn input<R>(mut read: R, stdin: Option<Pipe>, detach: Option<Vec<u8>>) -> bool
 where

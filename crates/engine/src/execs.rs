@@ -141,8 +141,8 @@ impl Engine {
         self.execs.get(id)
     }
 
-    /// Starts an exec that was created. On an error its exit code tells docker's 126 or 127.
-    pub async fn exec_start(self: &Arc<Self>, id: &str, size: Option<TtySize>) -> Result<Streams> {
+    /// An exec that can be started now, and its container.
+    pub fn exec_ready(&self, id: &str) -> Result<(Exec, Arc<Record>)> {
         let exec = self.execs.get(id)?;
         if exec.running || exec.exit_code.is_some() {
             let text = match exec.running {
@@ -151,9 +151,14 @@ impl Engine {
             };
             return Err(EngineError::conflict(text));
         }
-        let container = self.containers.find(&exec.container)?;
-        let record = container.record();
+        let record = self.containers.find(&exec.container)?.record();
         check_running(&record)?;
+        Ok((exec, record))
+    }
+
+    /// Starts an exec that was created. On an error its exit code tells docker's 126 or 127.
+    pub async fn exec_start(self: &Arc<Self>, id: &str, size: Option<TtySize>) -> Result<Streams> {
+        let (exec, record) = self.exec_ready(id)?;
         let words = exec.config.cmd.join(" ");
         self.execs.change(id, |e| e.running = true);
         let started = self.exec_launch(exec, record.clone(), size).await;

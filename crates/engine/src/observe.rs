@@ -200,8 +200,44 @@ impl Engine {
 
     pub async fn changes(self: &Arc<Self>, wanted: &str) -> Result<Vec<image::Change>> {
         let record = self.inspect(wanted)?;
-        self.blocking(move |e| Ok(e.images.snapshots().diff(&record.id)?)).await
+        self.blocking(move |e| Ok(without_mount_points(e.images.snapshots().diff(&record.id)?)))
+            .await
     }
+}
+
+/// Places that every container gets, whatever its image has; dockerd hides them in a layer of
+/// their own (moby `daemon/initlayer/setup_unix.go`).
+const MADE_BY_US: &[&str] = &[
+    "/dev",
+    "/dev/console",
+    "/dev/mqueue",
+    "/dev/pts",
+    "/dev/shm",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sys",
+    "/sys/fs",
+    "/sys/fs/cgroup",
+];
+
+/// The changes that the container made itself.
+fn without_mount_points(mut changes: Vec<image::Change>) -> Vec<image::Change> {
+    use image::ChangeKind::{Added, Modified};
+    let ours = |c: &image::Change| {
+        let path = c.path.to_string_lossy();
+        c.kind == Added && MADE_BY_US.contains(&path.as_ref())
+    };
+    let touched_etc = changes.iter().any(|c| ours(c) && c.path.starts_with("/etc"));
+    changes.retain(|c| !ours(c));
+    // Making the files above changed their folder, and nothing else did.
+    let etc = Path::new("/etc");
+    let others = changes.iter().any(|c| c.path != etc && c.path.starts_with(etc));
+    if touched_etc && !others {
+        changes.retain(|c| c.path != etc || c.kind != Modified);
+    }
+    changes
 }
 
 /// A container's numbers at one moment.

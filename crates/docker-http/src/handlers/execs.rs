@@ -1,7 +1,9 @@
 //! Exec: create, start, inspect, resize.
 
+use std::sync::Arc;
+
 use engine::config::List;
-use engine::{EngineError, ExecConfig, Kind};
+use engine::{Engine, EngineError, Exec, ExecConfig, Streams};
 use http::StatusCode;
 use runtime::TtySize;
 use serde::Deserialize;
@@ -11,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use super::{Handled, lifecycle, raw};
 use crate::call::{self, Call, RawRead, RawWrite};
 use crate::mux::StreamKind;
-use crate::pump::{Ended, Framing, both_ways};
+use crate::pump::{Ended, Framing, both_ways, drain};
 use crate::reply;
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,40 +73,52 @@ pub async fn start(mut call: Call) -> Handled {
     };
     let engine = call.face.engine.clone();
     let id = call.param(0).to_owned();
-    let exec = engine.exec(&id)?;
+    let (exec, _) = engine.exec_ready(&id)?;
     let [rows, cols] = body.console_size;
     let size = (rows > 0 && cols > 0).then_some(TtySize { rows, cols });
     if body.detach {
-        drop(engine.exec_start(&id, size).await?);
+        let streams = engine.exec_start(&id, size).await?;
+        tokio::spawn(drain(Streams { stdin: None, ..streams }));
         return Ok(reply::empty(StatusCode::OK));
     }
     let keys = raw::detach_keys(&exec.config.detach_keys)?;
+    let kind = call::stream_type(call.version, exec.config.tty, call.wants_upgrade());
     let tty = exec.config.tty;
-    let kind = call::stream_type(call.version, tty, call.wants_upgrade());
-    let streams = match engine.exec_start(&id, size).await {
-        Ok(streams) => streams,
-        Err(e) if matches!(e.kind, Kind::NotFound | Kind::Conflict) => return Err(e.into()),
-        // Said in-band: the CLI then takes its exit code from the exec.
-        Err(e) => return Ok(raw::open(call, kind, move |io| Box::pin(complain(io, tty, e)))),
-    };
     let keys = (tty && exec.config.attach_stdin).then_some(keys);
+    // Started only when the answer's head is out: docker-py loses output that comes with it.
     Ok(raw::open(call, kind, move |io| {
         Box::pin(async move {
-            let mut streams = streams;
-            if !exec.config.attach_stdout && !tty {
-                streams.stdout = None;
-            }
-            if !exec.config.attach_stderr && !tty {
-                streams.stderr = None;
-            }
-            // The CLI asks for the exit code right after the stream: it must be known by then.
-            let over = async { drop(engine.exec_wait(&id).await) };
-            if both_ways(io, streams, Framing::of(tty), keys, over).await == Ended::Detached {
-                // The container may be gone by now, and its event with it.
-                let _ = engine.detached(&exec.container);
+            match engine.exec_start(&id, size).await {
+                Ok(streams) => serve(&engine, &exec, io, streams, keys).await,
+                // Said in-band: the CLI then takes its exit code from the exec.
+                Err(e) => complain(io, tty, e).await,
             }
         })
     }))
+}
+
+async fn serve(
+    engine: &Arc<Engine>,
+    exec: &Exec,
+    io: (RawRead, RawWrite),
+    mut streams: Streams,
+    keys: Option<Vec<u8>>,
+) {
+    let tty = exec.config.tty;
+    let mut unwanted = Streams::default();
+    if !exec.config.attach_stdout && !tty {
+        unwanted.stdout = streams.stdout.take();
+    }
+    if !exec.config.attach_stderr && !tty {
+        unwanted.stderr = streams.stderr.take();
+    }
+    tokio::spawn(drain(unwanted));
+    // The CLI asks for the exit code right after the stream: it must be known by then.
+    let over = async { drop(engine.exec_wait(&exec.id).await) };
+    if both_ways(io, streams, Framing::of(tty), keys, over).await == Ended::Detached {
+        // The container may be gone by now, and its event with it.
+        let _ = engine.detached(&exec.container);
+    }
 }
 
 async fn complain((_, mut write): (RawRead, RawWrite), tty: bool, e: EngineError) {

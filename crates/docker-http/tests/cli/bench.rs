@@ -41,6 +41,10 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    pub fn instance(&self) -> net::Instance {
+        net::Instance::new(&self.name)
+    }
+
     pub fn host(&self) -> String {
         format!("unix://{}", self.path("docker.sock").display())
     }

@@ -6,5 +6,6 @@ mod bench;
 mod images;
 mod life;
 mod networks;
+mod python;
 mod recovery;
 mod streams;

@@ -33,3 +33,57 @@ fn containers_outlive_the_daemon() {
     assert_eq!(b.docker(&["logs", "back"]).code, 0);
     assert!(b.ok(&["ps", "-a", "--format", "{{.Names}} {{.Status}}"]).contains("ends Exited (5)"));
 }
+
+/// Wherever the daemon is killed: afterwards everything can be removed, and nothing is left.
+#[test]
+fn killed_at_any_instant() {
+    let Some(mut b) = Bench::start("kil") else { return };
+    for round in 0..8_u64 {
+        let name = format!("k{round}");
+        let mut client =
+            b.command(&["run", "-d", "-v", "/anon", "--name", &name, "busybox", "sleep", "1000"]);
+        let mut client = client.spawn().unwrap();
+        // Not to wait for something: to hit another instant each time.
+        std::thread::sleep(std::time::Duration::from_millis(4 + round * 5));
+        b.kill_daemon();
+        client.wait().unwrap();
+        b.up();
+        b.docker(&["rm", "-f", &name]);
+    }
+    let all = b.ok(&["ps", "-aq"]);
+    for id in all.split_whitespace() {
+        b.ok(&["rm", "-fv", id]);
+    }
+    b.ok(&["volume", "prune", "-f"]);
+    assert_eq!(b.ok(&["volume", "ls", "-q"]), "");
+    for dir in ["data/containers", "data/images/snapshots", "data/volumes"] {
+        let left: Vec<_> =
+            std::fs::read_dir(b.path(dir)).unwrap().flatten().map(|e| e.path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    let veths = b.instance().owned().unwrap();
+    assert!(veths.iter().all(|o| o.kind == net::OwnedKind::Bridge), "{veths:?}");
+}
+
+#[test]
+fn many_at_once() {
+    let Some(b) = Bench::start("man") else { return };
+    let names: Vec<String> = (0..20).map(|i| format!("m{i}")).collect();
+    let run = |name: &String| {
+        b.command(&["run", "-d", "--name", name, "busybox", "sleep", "1000"]).spawn().unwrap()
+    };
+    let clients: Vec<_> = names.iter().map(run).collect();
+    for mut client in clients {
+        assert!(client.wait().unwrap().success());
+    }
+    assert_eq!(b.ok(&["ps", "-q"]).lines().count(), 20);
+    let addresses = b.ok(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{range .Containers}}{{println .IPv4Address}}{{end}}",
+        "bridge",
+    ]);
+    let unique: std::collections::BTreeSet<&str> = addresses.split_whitespace().collect();
+    assert_eq!(unique.len(), 20);
+}
