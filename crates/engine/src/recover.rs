@@ -26,7 +26,10 @@ pub(crate) async fn recover(engine: &Arc<Engine>, halves: Vec<String>) -> Result
         }
     }
     clean(engine, halves, &node).await?;
-    engine.networks.recover(&engine.containers.all())?;
+    engine.recover_sandboxes(&node)?;
+    let mut members: Vec<_> = engine.containers.all().iter().map(|c| c.record()).collect();
+    members.extend(engine.sandbox_members().into_iter().map(Arc::new));
+    engine.networks.recover(&members)?;
     crate::exits::pump(engine.clone(), events);
     for container in starts {
         tokio::spawn(crate::exits::start_again(engine.clone(), container));

@@ -201,6 +201,37 @@ impl Engine {
         let _ = self.sandboxes.forget(id);
     }
 
+    /// A sandbox that the keeper no longer holds is not ready; one that no record knows goes.
+    pub(crate) fn recover_sandboxes(&self, node: &runtime::NodeSeen) -> Result<()> {
+        let held = |id: &str| node.sandboxes.iter().any(|s| s.id == id);
+        for mut record in self.sandboxes.list() {
+            if record.seen.ready && !held(&record.seen.id) {
+                record.seen.ready = false;
+                record.endpoint.release();
+                self.sandboxes.save(record)?;
+            }
+        }
+        for seen in &node.sandboxes {
+            if self.sandboxes.find(&seen.id).is_err() {
+                self.runtime.delete_sandbox(&seen.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ready sandboxes with an endpoint, in the shape that networks know their members by.
+    pub(crate) fn sandbox_members(&self) -> Vec<Record> {
+        let member = |s: SandboxRecord| {
+            let SandboxNetwork::Bridge(network) = &s.seen.spec.network else { return None };
+            let mut record = sandbox_member(&s.seen.id, &s.seen.spec.hostname, &s.seen.spec);
+            record.state.phase = crate::record::Phase::Running;
+            record.ports = s.ports;
+            record.endpoints.insert(network.clone(), s.endpoint);
+            s.seen.ready.then_some(record)
+        };
+        self.sandboxes.list().into_iter().filter_map(member).collect()
+    }
+
     /// Kills its containers and gives back its network. Stopping twice is fine.
     pub async fn stop_sandbox(self: &Arc<Self>, wanted: &str) -> Result<()> {
         let record = self.sandboxes.find(wanted)?;
@@ -240,6 +271,35 @@ impl Engine {
             self.remove(&container.id, options).await?;
         }
         self.blocking(move |e| e.sandboxes.forget(&id)).await
+    }
+
+    /// After a restart: sandboxes whose namespaces the keeper no longer has are down, and namespaces that no
+    /// record knows are let go.
+    pub(crate) fn settle_sandboxes(&self, node: &runtime::NodeSeen) -> Result<()> {
+        for mut record in self.sandboxes.list() {
+            let held = node.sandboxes.iter().any(|s| s.id == record.seen.id);
+            if record.seen.ready && !held {
+                record.seen.ready = false;
+                record.endpoint.release();
+                self.sandboxes.save(record)?;
+            }
+        }
+        for stranger in node.sandboxes.iter().filter(|s| self.sandboxes.find(&s.id).is_err()) {
+            self.runtime.delete_sandbox(&stranger.id)?;
+        }
+        Ok(())
+    }
+
+    /// Every sandbox that is up and on a network: that network, its endpoint, and how networks know it.
+    pub(crate) fn sandbox_members(&self) -> Vec<(String, EndpointSettings, Record)> {
+        let up = self.sandboxes.list().into_iter().filter(|s| s.seen.ready);
+        up.filter_map(|s| {
+            let SandboxNetwork::Bridge(network) = s.seen.spec.network.clone() else { return None };
+            let mut record = sandbox_member(&s.seen.id, &s.seen.spec.hostname, &s.seen.spec);
+            record.ports = s.ports;
+            Some((network, s.endpoint, record))
+        })
+        .collect()
     }
 
     pub fn sandbox(&self, wanted: &str) -> Result<SandboxSeen> {

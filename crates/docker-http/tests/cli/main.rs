@@ -6,6 +6,7 @@ mod bench;
 mod images;
 mod life;
 mod networks;
+mod pods;
 mod python;
 mod recovery;
 mod streams;

@@ -12,7 +12,6 @@ use netplan::ipam::Pool;
 use super::publish::{self, Holds, PublishedPort};
 use super::{Network, Networks, new_id};
 use crate::config::{EndpointIpam, EndpointSettings, items};
-use crate::containers::Container;
 use crate::error::{Doing, EngineError, Result};
 use crate::record::Record;
 
@@ -146,11 +145,10 @@ impl Networks {
         }
     }
 
-    /// Rebuilds members from the running containers, then removes links nobody owns.
-    pub(crate) fn recover(&self, containers: &[Arc<Container>]) -> Result<()> {
+    /// Rebuilds members from what runs, then removes links nobody owns.
+    pub(crate) fn recover(&self, members: &[Arc<Record>]) -> Result<()> {
         let mut endpoints = Vec::new();
-        for container in containers {
-            let record = container.record();
+        for record in members {
             if !record.state.phase.is_live() {
                 continue;
             }
@@ -160,7 +158,7 @@ impl Networks {
                     continue;
                 }
                 endpoints.push(settings.endpoint_id.clone());
-                network.readmit(settings, &record);
+                network.readmit(settings, record);
             }
         }
         let known = |owned: &net::Owned| match owned.kind {
@@ -178,19 +176,19 @@ impl Networks {
                 self.bring_up(&network)?;
             }
         }
-        self.recover_names(containers);
+        self.recover_names(members);
         Ok(())
     }
 
-    fn recover_names(&self, containers: &[Arc<Container>]) {
-        for record in containers.iter().map(|c| c.record()) {
+    fn recover_names(&self, members: &[Arc<Record>]) {
+        for record in members {
             let Ok(pid) = u32::try_from(record.state.pid) else { continue };
             if pid == 0 || record.pod.is_some() {
                 continue;
             }
             let served = Netns::of_process(pid)
                 .map_err(EngineError::from)
-                .and_then(|netns| self.serve_names(&record, &netns));
+                .and_then(|netns| self.serve_names(record, &netns));
             if let Err(e) = served {
                 eprintln!("engine: serving names to {}: {e}", record.name);
             }
