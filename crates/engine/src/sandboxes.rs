@@ -273,35 +273,6 @@ impl Engine {
         self.blocking(move |e| e.sandboxes.forget(&id)).await
     }
 
-    /// After a restart: sandboxes whose namespaces the keeper no longer has are down, and namespaces that no
-    /// record knows are let go.
-    pub(crate) fn settle_sandboxes(&self, node: &runtime::NodeSeen) -> Result<()> {
-        for mut record in self.sandboxes.list() {
-            let held = node.sandboxes.iter().any(|s| s.id == record.seen.id);
-            if record.seen.ready && !held {
-                record.seen.ready = false;
-                record.endpoint.release();
-                self.sandboxes.save(record)?;
-            }
-        }
-        for stranger in node.sandboxes.iter().filter(|s| self.sandboxes.find(&s.id).is_err()) {
-            self.runtime.delete_sandbox(&stranger.id)?;
-        }
-        Ok(())
-    }
-
-    /// Every sandbox that is up and on a network: that network, its endpoint, and how networks know it.
-    pub(crate) fn sandbox_members(&self) -> Vec<(String, EndpointSettings, Record)> {
-        let up = self.sandboxes.list().into_iter().filter(|s| s.seen.ready);
-        up.filter_map(|s| {
-            let SandboxNetwork::Bridge(network) = s.seen.spec.network.clone() else { return None };
-            let mut record = sandbox_member(&s.seen.id, &s.seen.spec.hostname, &s.seen.spec);
-            record.ports = s.ports;
-            Some((network, s.endpoint, record))
-        })
-        .collect()
-    }
-
     pub fn sandbox(&self, wanted: &str) -> Result<SandboxSeen> {
         Ok(self.sandboxes.find(wanted)?.seen)
     }
