@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use runtime::{
-    ContainerSpec, DeviceKind, DeviceRule, LogFormat, LogSpec, Mount, MountKind, Namespace,
-    Namespaces, ProcessSpec, Propagation, Resources, Rlimit, Rootfs, Stdin, Throttle, ThrottleKind,
-    TtySize,
+    ContainerSpec, DeviceKind, DeviceRule, HugetlbLimit, LogFormat, LogSpec, Mount, MountKind,
+    Namespace, Namespaces, ProcessSpec, Propagation, Resources, Rlimit, Rootfs, Stdin, Throttle,
+    ThrottleKind, TtySize,
 };
 
 use crate::config::{HostConfig, ThrottleDevice, items};
@@ -62,7 +62,7 @@ pub fn spec(record: &Record, ground: Ground) -> Result<ContainerSpec> {
         device_rules: if host.privileged { Vec::new() } else { ground.device_rules },
         sysctls: host.sysctls.clone().unwrap_or_default(),
         cgroup_parent,
-        resources: resources(host),
+        resources: Resources { hugetlb: hugetlb(record), ..resources(host) },
         stdin: stdin(record),
         logs: logs(record, ground.log_path),
         rootfs: ground.rootfs,
@@ -87,6 +87,16 @@ fn process(record: &Record, ground: &Ground) -> Result<ProcessSpec> {
         rlimits: items(&host.ulimits).iter().map(rlimit).collect(),
         oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj),
     })
+}
+
+/// Huge page limits, which only pods can ask for.
+fn hugetlb(record: &Record) -> Vec<HugetlbLimit> {
+    let wanted = record.pod.iter().flat_map(|p| &p.spec.resources.hugepages);
+    let limit = |(page_size, limit): (&String, &u64)| HugetlbLimit {
+        page_size: page_size.clone(),
+        limit: *limit,
+    };
+    wanted.map(limit).collect()
 }
 
 fn rlimit(limit: &crate::config::Ulimit) -> Rlimit {

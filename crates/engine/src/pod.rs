@@ -71,7 +71,8 @@ pub struct SandboxSpec {
     /// The cgroup (relative to the hierarchies' roots) under which all its containers live;
     /// empty: the engine makes one.
     pub cgroup_parent: String,
-    /// Limits of the whole sandbox.
+    /// Limits of the whole sandbox. Recorded only: whoever names `cgroup_parent` sets them there,
+    /// as the kubelet does with its pod cgroups.
     pub resources: PodResources,
     /// Bytes of `/dev/shm` shared by its containers; 0: 64 MiB.
     pub shm_size: u64,
