@@ -1,0 +1,201 @@
+//! One `boxship up` of a test's own, driven by unmodified clients.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub struct Instance {
+    name: String,
+    dir: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+/// Slow machines get this long for anything that should happen soon.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+impl Instance {
+    /// Starts an instance; `None`, with the reason printed, where it cannot run.
+    pub fn start(name: &str) -> Option<Self> {
+        for (what, missing) in [
+            ("root", !is_root()),
+            ("kubectl", !on_path("kubectl")),
+            ("docker", !on_path("docker")),
+            ("/bin/busybox", !Path::new("/bin/busybox").exists()),
+        ] {
+            if missing {
+                println!("skipped: this test needs {what}");
+                return None;
+            }
+        }
+        let name = format!("t{}-{name}", std::process::id());
+        let dir = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = spawn(&name, &dir, port);
+        Some(Self { name, dir, port, child })
+    }
+
+    /// `kill -9`, as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn restart(&mut self) {
+        self.child = spawn(&self.name, &self.dir, self.port);
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
+    }
+
+    pub fn docker_host(&self) -> String {
+        format!("unix://{}", self.dir.join("docker.sock").display())
+    }
+
+    /// Runs kubectl and gives what it printed.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        run(Command::new("kubectl").args(args).env("KUBECONFIG", self.kubeconfig()), args)
+    }
+
+    pub fn docker(&self, args: &[&str]) -> String {
+        run(Command::new("docker").args(args).env("DOCKER_HOST", self.docker_host()), args)
+    }
+
+    pub fn apply(&self, manifests: &str) {
+        let path = self.dir.join("manifests.yaml");
+        std::fs::write(&path, manifests).unwrap();
+        self.kubectl(&["apply", "-f", path.to_str().unwrap()]);
+    }
+
+    /// An image of nothing but busybox, brought in as users bring in root file systems.
+    pub fn import_busybox(&self) {
+        let root = self.dir.join("rootfs");
+        let bin = root.join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
+        for applet in
+            ["sh", "echo", "cat", "ls", "sleep", "mkdir", "hostname", "httpd", "wget", "id", "true"]
+        {
+            let _ = std::os::unix::fs::symlink("busybox", bin.join(applet));
+        }
+        let tar = self.dir.join("rootfs.tar");
+        let made = Command::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .arg("-cf")
+            .arg(&tar)
+            .arg(".")
+            .status()
+            .unwrap();
+        assert!(made.success());
+        self.docker(&["import", tar.to_str().unwrap(), "busybox:latest"]);
+    }
+}
+
+fn spawn(name: &str, dir: &Path, port: u16) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_boxship"))
+        .args(["up", "--name", name])
+        .arg("--data-dir")
+        .arg(dir.join("data"))
+        .arg("--listen")
+        .arg(format!("127.0.0.1:{port}"))
+        .arg("--write-kubeconfig")
+        .arg(dir.join("kubeconfig"))
+        .arg("--docker-host")
+        .arg(format!("unix://{}", dir.join("docker.sock").display()))
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(
+        line.starts_with("ready in "),
+        "boxship up said {line:?}; its log is in {}",
+        dir.display()
+    );
+    child
+}
+
+impl Drop for Instance {
+    /// Containers first, then the daemon, then the keeper, by its pid.
+    fn drop(&mut self) {
+        let ids = Command::new("docker")
+            .args(["ps", "-aq"])
+            .env("DOCKER_HOST", self.docker_host())
+            .output();
+        for id in String::from_utf8_lossy(&ids.map(|o| o.stdout).unwrap_or_default()).lines() {
+            let _ = Command::new("docker")
+                .args(["rm", "-f", id])
+                .env("DOCKER_HOST", self.docker_host())
+                .output();
+        }
+        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+        for pid in keepers(&self.dir) {
+            let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).status();
+        }
+        if std::thread::panicking() {
+            println!("what is left of the instance is in {}", self.dir.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// Processes that hold containers of the instance in `dir`.
+fn keepers(dir: &Path) -> Vec<u32> {
+    let wanted = dir.to_string_lossy().into_owned();
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(" keeper ") && line.contains(&wanted)
+        })
+        .collect()
+}
+
+fn run(command: &mut Command, args: &[&str]) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?} failed:\n{text}{errors}");
+    text
+}
+
+/// Waits until `holds`; what is waited for is named when it does not come.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The body a server on this machine answers a GET with.
+pub fn http_get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_string()).unwrap_or_default()
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .any(|l| l.starts_with("Uid:\t0\t"))
+}
+
+fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+}
