@@ -48,10 +48,6 @@ impl List {
         }
         true
     }
-
-    pub fn remove(&mut self, kind: &str) {
-        self.0.retain(|c| c["type"] != kind);
-    }
 }
 
 /// Whether `old` says what `new` does; it may say more (`lastProbeTime`, `observedGeneration`).

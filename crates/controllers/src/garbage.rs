@@ -103,7 +103,7 @@ fn wait_for_dependents(view: &View, object: &Object, plan: &mut Plan) {
     let blocks = |dependent: &&Arc<Object>| {
         dependent.head.owners.iter().any(|o| o.blocks && *o.uid == *object.head.uid)
     };
-    if dependents(view, object).filter(blocks).next().is_none() {
+    if !dependents(view, object).any(|dependent| blocks(&dependent)) {
         plan.calls.extend(without_finalizer(view, object, FOREGROUND));
     }
 }

@@ -5,19 +5,27 @@
 //! are no expectations, resyncs or informer caches here. No IO, no clock, no randomness.
 
 mod calls;
+mod clusterrole_aggregation;
 mod conditions;
 mod cronjob;
 mod daemonset;
 mod deployment;
+mod disruption;
+mod disruption_target;
 mod endpoints;
 mod endpointslice;
 mod endpointslice_mirroring;
+mod events_ttl;
 mod garbage;
 mod job;
+mod load_balancer;
 mod namespace;
+mod node;
 mod node_fit;
 mod plan;
+mod pod_gc;
 mod pods;
+mod quota;
 mod replicaset;
 mod replication;
 mod revisions;
@@ -28,7 +36,9 @@ mod serving;
 mod slices;
 mod statefulset;
 mod table;
+mod taint_eviction;
 mod ttl_after_finished;
+mod volumes;
 mod wakes;
 
 pub use plan::{EVERY, Note, Plan, Row, Wake, Warning};
