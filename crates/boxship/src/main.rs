@@ -1,8 +1,11 @@
 //! `boxship`: Docker and Kubernetes in one binary. This crate only puts the pieces together.
 
 mod command;
+mod connect;
 mod engine;
 mod failure;
+mod journal;
+mod reset;
 mod server;
 mod up;
 
@@ -12,6 +15,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    journal::start();
     match command::run(std::env::args_os()) {
         Ok(code) => code,
         Err(failure) => {

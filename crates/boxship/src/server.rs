@@ -1,11 +1,12 @@
 //! `boxship server`: the control plane alone. Order of construction is order of start.
 
 use crate::command::Row;
+use crate::connect::ToNode;
 use crate::failure::Failure;
 use api::Api;
 use auth::Authenticator;
 use clap::{Arg, ArgMatches, Command, value_parser};
-use kube_http::{Check, Config, Deps, Gate, Health, NoNode, Server, bootstrap};
+use kube_http::{Check, Config, Deps, Gate, Health, Server, bootstrap};
 use meta::Time;
 use pki::{Kubeconfig, Names, Pki};
 use std::net::SocketAddr;
@@ -99,6 +100,8 @@ pub async fn stopped() -> Result<(), Failure> {
 pub struct ControlPlane {
     pub api: Arc<Api>,
     pub store: Store,
+    /// Where the node is attached.
+    pub connect: ToNode,
     server: Arc<Server>,
     face: tokio::task::JoinHandle<()>,
     loops: Vec<control::Handle>,
@@ -114,12 +117,13 @@ impl ControlPlane {
         let gate = Gate::new(Authenticator::default(), pki.signing_key().clone());
         let api = Arc::new(Api::new(Box::new(gate.clone()), Box::new(gate.clone())));
         let health = Arc::new(Health::default());
+        let connect = ToNode::default();
         let server = Server::new(Deps {
             api: api.clone(),
             store: store.clone(),
             gate,
             pki: pki.clone(),
-            connect: Arc::new(NoNode),
+            connect: Arc::new(connect.clone()),
             health: health.clone(),
             audit: None,
             config: Config::default(),
@@ -139,7 +143,7 @@ impl ControlPlane {
         if let Some(path) = args.get_one::<PathBuf>("write-kubeconfig") {
             write_kubeconfig(&pki, path, address)?;
         }
-        Ok(Self { api, store, server, face, loops })
+        Ok(Self { api, store, connect, server, face, loops })
     }
 
     /// Ends watches, lets requests under way finish, stops the loops.

@@ -37,6 +37,7 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
         let node = Node::start(config(args), client, engine.clone())
             .await
             .map_err(|e| Failure::new("register the node", e))?;
+        plane.connect.attach(node.streams());
         let face = DockerFace::start(args, engine)?;
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
         stopped().await?;

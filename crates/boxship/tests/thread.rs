@@ -1,6 +1,8 @@
 //! The thread through everything, with unmodified clients against the real binary: docker brings an image in,
 //! kubectl creates a Deployment, its containers answer, survive the daemon, scale and go without a trace.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod instance;
 
 use instance::{Instance, eventually};

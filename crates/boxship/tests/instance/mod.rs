@@ -123,42 +123,25 @@ fn spawn(name: &str, dir: &Path, port: u16) -> Child {
 }
 
 impl Drop for Instance {
-    /// Containers first, then the daemon, then the keeper, by its pid.
+    /// As a user leaves: SIGTERM, then `boxship reset`, which must leave nothing.
     fn drop(&mut self) {
-        let ids = Command::new("docker")
-            .args(["ps", "-aq"])
-            .env("DOCKER_HOST", self.docker_host())
-            .output();
-        for id in String::from_utf8_lossy(&ids.map(|o| o.stdout).unwrap_or_default()).lines() {
-            let _ = Command::new("docker")
-                .args(["rm", "-f", id])
-                .env("DOCKER_HOST", self.docker_host())
-                .output();
-        }
         let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
-        for pid in keepers(&self.dir) {
-            let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).status();
-        }
         if std::thread::panicking() {
-            println!("what is left of the instance is in {}", self.dir.display());
-        } else {
-            let _ = std::fs::remove_dir_all(&self.dir);
+            println!("the log of the instance is in {}", self.dir.display());
         }
+        let reset = Command::new(env!("CARGO_BIN_EXE_boxship"))
+            .args(["reset", "--name", &self.name, "--data-dir"])
+            .arg(self.dir.join("data"))
+            .output();
+        if std::thread::panicking() {
+            return;
+        }
+        let reset = reset.unwrap();
+        assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stderr));
+        assert!(!self.dir.join("data").exists());
+        std::fs::remove_dir_all(&self.dir).unwrap();
     }
-}
-
-/// Processes that hold containers of the instance in `dir`.
-fn keepers(dir: &Path) -> Vec<u32> {
-    let wanted = dir.to_string_lossy().into_owned();
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid: &u32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(" keeper ") && line.contains(&wanted)
-        })
-        .collect()
 }
 
 fn run(command: &mut Command, args: &[&str]) -> String {
