@@ -3,6 +3,7 @@
 //! Semantics of structured-merge-diff `merge/update.go`.
 
 use crate::fieldset::FieldSet;
+use crate::reconcile::reconcile;
 use crate::shape::At;
 use crate::walk::{compare, field_set, merge, remove, with_struct_fields};
 use meta::Value;
@@ -22,10 +23,12 @@ pub fn update<K: Ord + Clone>(
     ignored: &FieldSet,
     at: At<'_>,
 ) {
+    bring_up_to_date(owners, old, at);
     let diff = compare(old, new, at);
-    let changed = diff.modified.union(&diff.added);
+    let changed = diff.modified.union(&diff.added).recursive_difference(ignored);
+    let removed = diff.removed.recursive_difference(ignored);
     for (_, set) in owners.iter_mut().filter(|(key, _)| *key != writer) {
-        *set = set.difference(&changed).difference(&diff.removed);
+        *set = set.difference(&changed).difference(&removed);
     }
     let mine = owners.entry(writer.clone()).or_default();
     *mine = mine.difference(&diff.removed).union(&changed).recursive_difference(ignored);
@@ -45,6 +48,7 @@ pub fn apply<K: Ord + Clone>(
     at: At<'_>,
     force: Force,
 ) -> Result<Value, Conflicts<K>> {
+    bring_up_to_date(owners, live, at);
     let merged = merge(live, config, at);
     let set = field_set(config, at).recursive_difference(ignored);
     let last = owners.insert(applier.clone(), set);
@@ -52,8 +56,16 @@ pub fn apply<K: Ord + Clone>(
         Some(last) if !last.is_empty() => prune(&merged, &last, owners, at),
         _ => merged,
     };
-    take_over(owners, applier, (live, &result), at, force)?;
+    take_over(owners, applier, (live, &result), ignored, at, force)?;
     Ok(result)
+}
+
+/// Sets recorded under an older schema, as the schema of today has them.
+fn bring_up_to_date<K: Ord>(owners: &mut Owners<K>, live: &Value, at: At<'_>) {
+    let live = field_set(live, at);
+    for set in owners.values_mut() {
+        *set = reconcile(set, &live, at);
+    }
 }
 
 /// Whether an applier takes fields over that others own.
@@ -67,11 +79,13 @@ fn take_over<K: Ord + Clone>(
     owners: &mut Owners<K>,
     applier: &K,
     (live, result): (&Value, &Value),
+    ignored: &FieldSet,
     at: At<'_>,
     force: Force,
 ) -> Result<(), Conflicts<K>> {
     let diff = compare(live, result, at);
-    let changed = diff.modified.union(&diff.added);
+    let changed = diff.modified.union(&diff.added).recursive_difference(ignored);
+    let removed = diff.removed.recursive_difference(ignored);
     let others = || owners.iter().filter(|(key, _)| *key != applier);
     let conflicts: Conflicts<K> = others()
         .map(|(key, set)| (key.clone(), set.intersection(&changed)))
@@ -81,7 +95,7 @@ fn take_over<K: Ord + Clone>(
         return Err(conflicts);
     }
     for (_, set) in owners.iter_mut().filter(|(key, _)| *key != applier) {
-        *set = set.difference(&changed).difference(&diff.removed);
+        *set = set.difference(&changed).difference(&removed);
     }
     owners.retain(|_, set| !set.is_empty());
     Ok(())

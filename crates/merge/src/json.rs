@@ -12,28 +12,32 @@ pub fn merge_patch(target: &Value, patch: &Value) -> Value {
 /// `target` with a JSON patch applied.
 ///
 /// # Errors
-/// 400 when the patch is no list of operations, 422 when an operation does not apply or a `test` fails
-/// (apiserver `endpoints/handlers/patch.go`, `jsonPatcher`).
+/// 400 when the patch is no list of objects, 413 when it is too long, 422 when an operation is none or does not
+/// apply or a `test` fails (apiserver `endpoints/handlers/patch.go`, `jsonPatcher`).
 pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, Problem> {
-    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|e| Problem::bad_request(format!("error decoding patch: {e}")))?;
-    if operations.0.len() > OPERATIONS_MAX {
+    let Some(listed) = patch.as_array().filter(|list| list.iter().all(Value::is_object)) else {
+        let why = "error decoding patch: a JSON patch must be a list of operations";
+        return Err(Problem::bad_request(why));
+    };
+    if listed.len() > OPERATIONS_MAX {
         return Err(Problem::new(
             Reason::RequestEntityTooLarge,
             format!(
                 "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
-                operations.0.len()
+                listed.len()
             ),
         ));
     }
+    let operations: json_patch::Patch =
+        serde_json::from_value(patch.clone()).map_err(|_| refused())?;
     let mut out = target.clone();
-    json_patch::patch(&mut out, &operations).map_err(|e| {
-        Problem::new(
-            Reason::Invalid,
-            format!("the server rejected our request due to an error in our request: {e}"),
-        )
-    })?;
+    json_patch::patch(&mut out, &operations).map_err(|_| refused())?;
     Ok(out)
+}
+
+/// Upstream says no more than this (`NewGenericServerResponse` with 422).
+fn refused() -> Problem {
+    Problem::new(Reason::Invalid, "the server rejected our request due to an error in our request")
 }
 
 /// As upstream's `maxJSONPatchOperations`: bounds what one request can make the server copy.

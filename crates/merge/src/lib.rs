@@ -8,6 +8,7 @@ mod fieldset;
 mod fieldsv1;
 mod json;
 mod managed;
+mod reconcile;
 mod shape;
 mod strategic;
 mod walk;

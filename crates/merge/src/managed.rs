@@ -122,14 +122,18 @@ pub fn apply(
         let before = Writer { manager: BEFORE_FIRST_APPLY, subresource: "", ..writer };
         managed.update(Manager::updating(before), (target.zero, base), writer.now, target);
     }
-    let config = upgraded(config, bare_live.as_ref(), writer);
     let mut object = managed
-        .apply((base, &config), force, writer, target)
-        .or_else(|conflicts| match allowed_by_client_side(&conflicts, base, writer, target) {
-            true => managed.apply((base, &config), Force::Yes, writer, target),
-            false => Err(conflicts),
+        .apply((base, config), force, writer, target)
+        .or_else(|conflicts| {
+            let left = without_client_side(conflicts, base, writer, target);
+            if left.is_empty() {
+                managed.apply((base, config), Force::Yes, writer, target)
+            } else {
+                Err(left)
+            }
         })
         .map_err(|conflicts| conflict_problem(&conflicts, &managed.times))?;
+    keep_last_applied(&mut object, config, writer);
     managed.cap();
     managed.encode_into(&mut object);
     Ok(Applied { object })
@@ -257,7 +261,6 @@ impl Managed {
     ) -> Result<Value, Conflicts<Manager>> {
         let manager = Manager::applying(writer);
         let mut owners = self.owners.clone();
-        let before = owners.clone();
         let object = apply::apply(&mut owners, &manager, states, target.ignored, target.at, force)?;
         if let Some(mine) = owners.remove(&manager) {
             let mine = strip(&mine);
@@ -265,10 +268,10 @@ impl Managed {
                 owners.insert(manager.clone(), mine);
             }
         }
-        let unchanged = owners == before && crate::walk::same(&object, states.0);
         self.owners = owners;
         self.versions.insert(manager.clone(), writer.api_version.into());
-        if !unchanged {
+        // As upstream, an apply that changes nothing but ownership leaves the time as it was.
+        if !crate::walk::same(&object, states.0) {
             self.times.insert(manager, writer.now);
         }
         Ok(object)
@@ -413,39 +416,44 @@ fn last_applied(object: &Value) -> Option<&str> {
     object.get("metadata")?.get("annotations")?.get(LAST_APPLIED)?.as_str()
 }
 
-/// kubectl may take over without `--force-conflicts` what its own client-side apply had set.
-fn allowed_by_client_side(
-    conflicts: &Conflicts<Manager>,
+/// kubectl may take over without `--force-conflicts` what its own client-side apply had set and nobody has changed
+/// since: what is left of the conflicts then (`lastappliedmanager.go`).
+fn without_client_side(
+    conflicts: Conflicts<Manager>,
     live: &Value,
     writer: Writer<'_>,
     target: Target<'_>,
-) -> bool {
+) -> Conflicts<Manager> {
     if writer.manager != "kubectl" {
-        return false;
+        return conflicts;
     }
     let Some(last) = last_applied(live).and_then(|text| serde_json::from_str::<Value>(text).ok())
     else {
-        return false;
+        return conflicts;
     };
-    let mut allowed = crate::walk::field_set(&last, target.at);
-    allowed.insert(&["metadata", "annotations", LAST_APPLIED].map(|s| Step::Field(s.into())));
-    conflicts.iter().all(|(_, set)| set.difference(&allowed).is_empty())
+    if last.get("apiVersion").and_then(Value::as_str) != Some(writer.api_version) {
+        return conflicts;
+    }
+    let since = crate::walk::compare(&last, live, target.at);
+    let allowed = crate::walk::field_set(&last, target.at)
+        .difference(&since.modified)
+        .difference(&since.added)
+        .difference(&since.removed);
+    let left = conflicts.into_iter().map(|(who, set)| (who, set.difference(&allowed)));
+    left.filter(|(_, set)| !set.is_empty()).collect()
 }
 
-/// kubectl keeps the annotation of its client-side apply current as long as the object has one.
-fn upgraded(config: &Value, live: Option<&Value>, writer: Writer<'_>) -> Value {
-    let mut out = config.clone();
-    if writer.manager != "kubectl" || live.and_then(last_applied).is_none() {
-        return out;
+/// kubectl keeps the annotation of its client-side apply current as long as the object has one; nobody comes to own
+/// it by that (`lastappliedupdater.go`).
+fn keep_last_applied(object: &mut Value, config: &Value, writer: Writer<'_>) {
+    if writer.manager != "kubectl" || last_applied(object).is_none_or(str::is_empty) {
+        return;
     }
     let text = format!("{}\n", without_last_applied(config));
-    if let Some(metadata) = out.get_mut("metadata").and_then(Value::as_object_mut) {
-        let annotations = metadata.entry("annotations").or_insert_with(|| Map::new().into());
-        if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(LAST_APPLIED.into(), text.into());
-        }
+    let annotations = object.get_mut("metadata").and_then(|m| m.get_mut("annotations"));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.insert(LAST_APPLIED.into(), text.into());
     }
-    out
 }
 
 fn without_last_applied(config: &Value) -> Value {

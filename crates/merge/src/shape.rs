@@ -19,6 +19,17 @@ pub(crate) enum Form<'s> {
     Keyed(&'s [Str]),
 }
 
+/// How the members of a place are owned, by its schema alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// A list or map that is owned as a whole.
+    Atomic,
+    /// A struct, map, set or keyed list: its members have owners of their own.
+    Granular,
+    /// A scalar, or a place the schema says nothing about.
+    Unsaid,
+}
+
 /// How strategic merge patch treats a field.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Patching<'s> {
@@ -39,6 +50,19 @@ impl<'s> At<'s> {
                 _ => Form::Leaf,
             },
             _ => Form::Leaf,
+        }
+    }
+
+    pub(crate) fn relation(self) -> Relation {
+        let Some(ty) = self.0 else { return Relation::Unsaid };
+        match &ty.shape {
+            Shape::Scalar(_) | Shape::Any => Relation::Unsaid,
+            _ if ty.is_atomic() => Relation::Atomic,
+            Shape::List(_) => match ty.list_kind() {
+                Some(ListKind::Set | ListKind::Map(_)) => Relation::Granular,
+                _ => Relation::Atomic,
+            },
+            _ => Relation::Granular,
         }
     }
 

@@ -24,10 +24,9 @@ pub fn strategic(original: &Value, patch: &Value, at: At<'_>) -> Result<Value, P
 fn merge_map(mut original: Map, mut patch: Map, at: At<'_>) -> Result<Map, Problem> {
     if let Some(directive) = patch.remove(DIRECTIVE) {
         return match directive.as_str() {
-            Some("replace") => Ok(without_directives_map(patch)),
+            Some("replace") => Ok(taken_over_map(patch)),
             Some("delete") => Ok(Map::new()),
-            Some("merge") => merge_map(original, patch, at),
-            _ => Err(bad(format!("unknown patch type found: {directive}"))),
+            _ => Err(bad(unknown(&directive, &Value::Object(patch)))),
         };
     }
     retain_keys(&mut original, &mut patch)?;
@@ -55,13 +54,21 @@ fn merge_member(original: &mut Map, name: &str, value: Value, at: At<'_>) -> Res
             let key = at.patching(name).key;
             Value::Array(merge_list(&old, new, key, at.field(name))?)
         }
-        (_, new) => without_directives(new),
+        (_, new) => match taken_over(new) {
+            Some(taken) => taken,
+            None => return Ok(()),
+        },
     };
     original.insert(name.into(), merged);
     Ok(())
 }
 
 // === directives ===
+
+fn unknown(directive: &Value, patch: &Value) -> String {
+    let word = directive.as_str().map_or_else(|| directive.to_string(), str::to_string);
+    format!("unknown patch type found: {word}. Patch: {patch}")
+}
 
 fn bad(message: String) -> Problem {
     Problem::bad_request(message)
@@ -113,7 +120,7 @@ fn order_lists(original: &mut Map, patch: &mut Map, at: At<'_>) -> Result<(), Pr
         let merged = match (&old, new) {
             (None, None) => continue,
             (Some(old), None) => old.clone(),
-            (None, Some(new)) => new.into_iter().map(without_directives).collect(),
+            (None, Some(new)) => new.into_iter().filter_map(taken_over).collect(),
             (Some(old), Some(new)) => merge_list(old, new, key, at.field(name))?,
         };
         let sorted = normalise(merged, &order, old.as_deref().unwrap_or_default(), key);
@@ -166,7 +173,7 @@ fn merge_list(
         };
         match merged.iter_mut().find(|have| have.get(key) == Some(id)) {
             Some(have) => merge_item(have, item, at.item())?,
-            None => merged.push(without_directives(item.clone())),
+            None => merged.extend(taken_over(item.clone())),
         }
     }
     Ok(normalise(merged, &new, &old, Some(key)))
@@ -198,7 +205,7 @@ fn special_items(
             Some("merge") => {
                 return Err(bad("merging lists cannot yet be specified in the patch".into()));
             }
-            Some(other) => return Err(bad(format!("unknown patch type found: {other}"))),
+            Some(other) => return Err(bad(unknown(&other.into(), &item))),
         }
     }
     if replace {
@@ -244,23 +251,21 @@ fn normalise(
 
 // === values taken over from the patch ===
 
-fn without_directives(value: Value) -> Value {
+/// What a value of the patch means where there is nothing to merge with: nulls delete nothing, and what is itself
+/// a directive is no value (upstream's `removeDirectives` and `discardNullValuesFromPatch`).
+fn taken_over(value: Value) -> Option<Value> {
     match value {
-        Value::Object(members) => Value::Object(without_directives_map(members)),
-        Value::Array(items) => items
-            .into_iter()
-            .filter(|item| item.get(DIRECTIVE).is_none())
-            .map(without_directives)
-            .collect(),
-        other => other,
+        Value::Object(members) if members.contains_key(DIRECTIVE) => None,
+        Value::Object(members) => Some(Value::Object(taken_over_map(members))),
+        Value::Array(items) => Some(items.into_iter().filter_map(taken_over).collect()),
+        other => Some(other),
     }
 }
 
-/// Directives and nulls mean nothing where there is nothing to merge with.
-fn without_directives_map(members: Map) -> Map {
+fn taken_over_map(members: Map) -> Map {
     members
         .into_iter()
         .filter(|(name, value)| !name.starts_with('$') && !value.is_null())
-        .map(|(name, value)| (name, without_directives(value)))
+        .filter_map(|(name, value)| Some((name, taken_over(value)?)))
         .collect()
 }
