@@ -56,9 +56,18 @@ impl Source {
 
     /// Tests, examples and benches may do what the product may not.
     pub fn is_test(&self) -> bool {
-        ["/tests/", "/tests.rs", "/examples/", "/benches/", "_tests.rs", "/fixtures/"]
-            .iter()
-            .any(|part| self.path.contains(part))
+        [
+            "/tests/",
+            "/tests.rs",
+            "/examples/",
+            "/benches/",
+            "_tests.rs",
+            "/golden.rs",
+            "/testing.rs",
+            "/fixtures/",
+        ]
+        .iter()
+        .any(|part| self.path.contains(part))
     }
 
     /// Lines up to an inline `mod tests {`.
