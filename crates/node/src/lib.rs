@@ -10,7 +10,9 @@ mod ops;
 mod register;
 mod report;
 mod round;
+pub mod streams;
 mod worker;
 
 pub use config::NodeConfig;
 pub use round::Node;
+pub use streams::Streams;

@@ -4,6 +4,7 @@ use crate::config::NodeConfig;
 use crate::labels::{POD_NAME, POD_NAMESPACE, POD_UID};
 use crate::ops::Hands;
 use crate::register::{self, Machine};
+use crate::streams::Streams;
 use crate::worker::{self, Bell};
 use client::Client;
 use engine::Engine;
@@ -20,6 +21,7 @@ use typed::Kind;
 /// A running node; dropping it stops looking after pods, which keep running.
 pub struct Node {
     tasks: JoinSet<()>,
+    streams: Streams,
 }
 
 impl Node {
@@ -41,10 +43,16 @@ impl Node {
             engine,
             client: client.clone(),
         };
+        let streams = Streams::new(hands.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(register::heartbeat(client, hands.config.name.clone()));
         tasks.spawn(rounds(hands));
-        Ok(Self { tasks })
+        Ok(Self { tasks, streams })
+    }
+
+    /// Clients' ways into its pods.
+    pub fn streams(&self) -> Streams {
+        self.streams.clone()
     }
 
     /// Ends looking after pods.
