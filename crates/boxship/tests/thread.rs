@@ -99,3 +99,78 @@ spec:
     assert_eq!(up.kubectl(&["get", "pod", "sad", "-o", path]), "1 3");
     up.kubectl(&["delete", "pod", "sad", "--timeout=30s"]);
 }
+
+#[test]
+fn kubectl_rolls_out_and_back_reads_logs_and_runs_commands() {
+    let Some(up) = Instance::start("journey") else { return };
+    up.import_busybox();
+    up.apply(WEB);
+    up.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+
+    up.kubectl(&["set", "env", "deployment/web", "COLOUR=green"]);
+    up.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    let said = up.kubectl(&["exec", "deployment/web", "--", "sh", "-c", "echo $COLOUR"]);
+    assert_eq!(said.trim(), "green");
+    up.kubectl(&["rollout", "undo", "deployment/web"]);
+    up.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    let said = up.kubectl(&["exec", "deployment/web", "--", "sh", "-c", "echo [$COLOUR]"]);
+    assert_eq!(said.trim(), "[]");
+    let history = up.kubectl(&["rollout", "history", "deployment/web"]);
+    assert!(history.contains("\n2 ") && history.contains("\n3 "), "{history}");
+
+    up.apply(
+        r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  completions: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: once, image: busybox, imagePullPolicy: IfNotPresent, command: [sh, -c, "echo done once"]}
+"#,
+    );
+    up.kubectl(&["wait", "--for=condition=complete", "job/once", "--timeout=60s"]);
+    assert_eq!(up.kubectl(&["logs", "job/once"]).trim(), "done once");
+
+    up.apply(
+        r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: reader}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes:
+  - {name: settings, configMap: {name: settings}}
+  initContainers:
+  - {name: first, image: busybox, imagePullPolicy: IfNotPresent, command: [sh, -c, "cat /settings/greeting"], volumeMounts: [{name: settings, mountPath: /settings}]}
+  containers:
+  - name: reader
+    image: busybox
+    imagePullPolicy: IfNotPresent
+    command: [sleep, "1000"]
+    env:
+    - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+    volumeMounts: [{name: settings, mountPath: /settings}]
+"#,
+    );
+    up.kubectl(&["wait", "--for=condition=Ready", "pod/reader", "--timeout=60s"]);
+    assert_eq!(up.kubectl(&["logs", "reader", "-c", "first"]), "hello");
+    up.kubectl(&["patch", "configmap", "settings", "-p", r#"{"data":{"greeting":"changed"}}"#]);
+    eventually("the mounted file to change", || {
+        up.kubectl(&["exec", "reader", "-c", "reader", "--", "cat", "/settings/greeting"])
+            == "changed"
+    });
+    let node = up.kubectl(&["exec", "reader", "-c", "reader", "--", "sh", "-c", "echo $NODE"]);
+    assert_eq!(
+        node.trim(),
+        up.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"])
+    );
+}
