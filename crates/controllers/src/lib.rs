@@ -4,6 +4,7 @@
 //! again only when every write of the plan has been answered. So a plan always sees its own writes, and there
 //! are no expectations, resyncs or informer caches here. No IO, no clock, no randomness.
 
+mod autoscaler;
 mod calls;
 mod clusterrole_aggregation;
 mod conditions;

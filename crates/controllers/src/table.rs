@@ -3,6 +3,7 @@
 use crate::plan::Row;
 
 pub static TABLE: &[&Row] = &[
+    &crate::autoscaler::ROW,
     &crate::clusterrole_aggregation::ROW,
     &crate::cronjob::ROW,
     &crate::daemonset::ROW,

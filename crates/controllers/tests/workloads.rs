@@ -11,7 +11,7 @@ use serde_json::json;
 fn with_nodes(count: usize) -> Cluster {
     let mut cluster = Cluster::new();
     for at in 1..=count {
-        cluster.apply(&format!("{{apiVersion: v1, kind: Node, metadata: {{name: n{at}}}}}"));
+        cluster.add_node(&format!("n{at}"));
     }
     cluster.settle();
     cluster

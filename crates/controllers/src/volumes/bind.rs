@@ -167,10 +167,6 @@ fn name_volume(claim: &PersistentVolumeClaim, volume: &PersistentVolume, plan: &
 /// Both refer to each other: what is left is to say so.
 fn complete(claim: &PersistentVolumeClaim, volume: &PersistentVolume, plan: &mut Plan) {
     claim_volume(claim, volume, plan);
-    if calls::annotation(&claim.metadata, COMPLETED).is_none() {
-        let body = json!({ "metadata": { "annotations": { COMPLETED: "yes" } } });
-        plan.call(calls::merge::<PersistentVolumeClaim>(&claim.metadata, body));
-    }
     let offered = volume.spec.as_ref();
     let old = calls::value(&claim.status);
     let mut new = old.clone();
@@ -180,7 +176,12 @@ fn complete(claim: &PersistentVolumeClaim, volume: &PersistentVolume, plan: &mut
     if old["capacity"].is_null() || phase(claim) != "Bound" {
         new["capacity"] = json!(offered.and_then(|s| s.capacity.clone()));
     }
+    // First, as it is pinned to this version.
     plan.calls.extend(calls::status::<PersistentVolumeClaim>(&claim.metadata, &old, &new));
+    if calls::annotation(&claim.metadata, COMPLETED).is_none() {
+        let body = json!({ "metadata": { "annotations": { COMPLETED: "yes" } } });
+        plan.call(calls::merge::<PersistentVolumeClaim>(&claim.metadata, body));
+    }
 }
 
 fn phase(claim: &PersistentVolumeClaim) -> &str {
