@@ -1,0 +1,95 @@
+//! Things a step holds for its duration and gives back whatever happens.
+
+use std::path::{Path, PathBuf};
+
+use image::{Base, ImageStore, Layer};
+
+use crate::error::{Doing, Result};
+
+/// A name nobody else has.
+pub fn fresh() -> Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).doing(|| "asking for randomness".to_owned())?;
+    Ok(hex::encode(bytes))
+}
+
+/// A folder of its own below `parent`, gone at the end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(parent: &Path) -> Result<Self> {
+        let path = parent.join(fresh()?);
+        std::fs::create_dir_all(&path).doing(|| format!("making {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("build: removing {}: {e}", self.0.display());
+        }
+    }
+}
+
+/// A snapshot in the store and, mounted, a folder of this machine.
+pub struct Tree {
+    images: ImageStore,
+    pub key: String,
+    mounted: Option<Folder>,
+}
+
+/// Whether a tree can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+/// What begins the keys of snapshots that do not outlive a step.
+pub const WORKING: &str = "build-";
+
+impl Tree {
+    pub fn new(images: &ImageStore, layers: &[Layer], access: Access, work: &Path) -> Result<Self> {
+        let key = format!("{WORKING}{}", fresh()?);
+        let base = Base::Layers(layers.to_vec());
+        let spec = match access {
+            Access::Read => images.snapshots().view(&key, &base)?,
+            Access::Write => images.snapshots().prepare(&key, &base)?,
+        };
+        let mut tree = Self { images: images.clone(), key, mounted: None };
+        let folder = Folder::new(work)?;
+        image::mount(&spec, &folder.0)?;
+        tree.mounted = Some(folder);
+        Ok(tree)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.mounted.as_ref().map_or(Path::new("/nonexistent"), |f| &f.0)
+    }
+
+    /// Unmounts; what was written becomes a layer.
+    pub fn commit(mut self) -> Result<Layer> {
+        self.unmount();
+        Ok(self.images.snapshots().commit(&self.key, image::After::Consume)?)
+    }
+
+    fn unmount(&mut self) {
+        if let Some(folder) = self.mounted.take()
+            && let Err(e) = image::unmount(&folder.0)
+        {
+            eprintln!("build: unmounting {}: {e}", folder.0.display());
+            // Removing the folder would empty the mounted tree.
+            std::mem::forget(folder);
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.unmount();
+        if let Err(e) = self.images.snapshots().remove(&self.key) {
+            eprintln!("build: removing the snapshot {}: {e}", self.key);
+        }
+    }
+}
