@@ -4,6 +4,7 @@
 //! again only when every write of the plan has been answered. So a plan always sees its own writes, and there
 //! are no expectations, resyncs or informer caches here. No IO, no clock, no randomness.
 
+mod account_tokens;
 mod autoscaler;
 mod calls;
 mod clusterrole_aggregation;
@@ -17,6 +18,7 @@ mod endpoints;
 mod endpointslice;
 mod endpointslice_mirroring;
 mod events_ttl;
+mod expiry;
 mod garbage;
 mod job;
 mod load_balancer;

@@ -3,6 +3,7 @@
 use crate::plan::Row;
 
 pub static TABLE: &[&Row] = &[
+    &crate::account_tokens::ROW,
     &crate::autoscaler::ROW,
     &crate::clusterrole_aggregation::ROW,
     &crate::cronjob::ROW,
@@ -13,6 +14,8 @@ pub static TABLE: &[&Row] = &[
     &crate::endpointslice::ROW,
     &crate::endpointslice_mirroring::ROW,
     &crate::events_ttl::ROW,
+    &crate::expiry::REQUESTS,
+    &crate::expiry::TOKENS,
     &crate::garbage::ROW,
     &crate::job::ROW,
     &crate::load_balancer::ROW,

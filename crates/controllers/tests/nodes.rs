@@ -188,7 +188,9 @@ fn load_balancers_get_addresses_of_the_pool() {
         service["status"]["loadBalancer"]["ingress"][0]["ip"].clone()
     };
     assert_eq!([ip(&cluster, "a"), ip(&cluster, "b")], ["10.112.0.1", "10.112.0.2"]);
-    cluster.patch("services/default/a", json!({ "spec": { "type": "ClusterIP" } }));
+    let spec = json!({ "type": "ClusterIP", "allocateLoadBalancerNodePorts": null,
+        "externalTrafficPolicy": null });
+    cluster.patch("services/default/a", json!({ "spec": spec }));
     cluster.settle();
     assert!(ip(&cluster, "a").is_null());
     cluster.assert_fixpoint();

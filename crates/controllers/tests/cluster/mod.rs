@@ -32,18 +32,17 @@ fn entropy(seed: &mut u64) -> [u8; 32] {
     out
 }
 
+fn turn(api: &Arc<Api>, store: &Store, mut seed: u64) -> control::Turn {
+    let entropy = Box::new(move || entropy(&mut seed));
+    control::Turn::new(api.clone(), store.clone(), controllers::TABLE, entropy)
+}
+
 impl Cluster {
     /// With every controller, the usual namespaces and a CA.
     pub fn new() -> Self {
         let api = Arc::new(Api::new(Box::new(AllowAll), Box::new(NoTokens)));
         let store = Store::inline(Box::new(Volatile), Options::new(api::heads())).unwrap();
-        let mut seed = 7;
-        let turn = control::Turn::new(
-            api.clone(),
-            store.clone(),
-            controllers::TABLE,
-            Box::new(move || entropy(&mut seed)),
-        );
+        let turn = turn(&api, &store, 7);
         let mut cluster = Self { api, store, turn, now: START, seed: 1 };
         cluster.apply(
             "{apiVersion: v1, kind: Namespace, metadata: {name: default}}\n---\n\
@@ -53,6 +52,12 @@ impl Cluster {
         );
         cluster.settle();
         cluster
+    }
+
+    /// Replaces the loop by a new one that knows nothing.
+    pub fn forget(&mut self) {
+        self.seed += 1;
+        self.turn = turn(&self.api, &self.store, self.seed << 32);
     }
 
     pub fn view(&self) -> View {
