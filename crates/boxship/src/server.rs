@@ -146,6 +146,13 @@ impl ControlPlane {
         Ok(Self { api, store, connect, server, face, loops })
     }
 
+    /// Answers on a further address as well; one that is served already (by a listener on all addresses) is fine.
+    pub async fn serve_also(&self, address: SocketAddr) {
+        if let Ok(listener) = TcpListener::bind(address).await {
+            tokio::spawn(self.server.clone().serve(listener));
+        }
+    }
+
     /// Ends watches, lets requests under way finish, stops the loops.
     pub async fn stop(self) {
         drop(self.loops);

@@ -8,6 +8,7 @@ use clap::{ArgMatches, Command};
 use client::Client;
 use meta::Identity;
 use node::{Node, NodeConfig};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -34,9 +35,14 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
             ..Identity::default()
         };
         let client = Client::new(plane.api.clone(), plane.store.clone(), identity, "kubelet");
-        let node = Node::start(config(args), client, engine.clone())
+        let config = config(args);
+        let inside = config.gateway().map(|gateway| SocketAddr::new(gateway, config.api_port));
+        let node = Node::start(config, client, engine.clone())
             .await
             .map_err(|e| Failure::new("register the node", e))?;
+        if let Ok(address) = inside {
+            plane.serve_also(address).await;
+        }
         plane.connect.attach(node.streams());
         let face = DockerFace::start(args, engine)?;
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
@@ -61,7 +67,10 @@ fn config(args: &ArgMatches) -> NodeConfig {
         pod_cidr: "10.244.0.0/24".into(),
         cluster_domain: "cluster.local".into(),
         cluster_dns: "10.96.0.10".into(),
-        network: "bridge".into(),
+        service_cidr: "10.96.0.0/12".into(),
+        instance: args.get_one::<String>("name").cloned().unwrap_or_default(),
+        api_port: args.get_one::<SocketAddr>("listen").map_or(6443, SocketAddr::port),
+        network: "pods".into(),
         max_pods: 110,
         kubelet_port: 0,
     }

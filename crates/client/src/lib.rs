@@ -26,6 +26,12 @@ impl Client {
         Self { api, store, identity: Arc::new(identity), agent }
     }
 
+    /// The same way to the API for somebody else.
+    #[must_use]
+    pub fn acting_as(&self, identity: Identity, agent: &'static str) -> Self {
+        Self { identity: Arc::new(identity), agent, ..self.clone() }
+    }
+
     /// The newest snapshot.
     pub fn view(&self) -> View {
         self.store.view()

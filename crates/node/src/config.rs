@@ -12,10 +12,16 @@ pub struct NodeConfig {
     pub address: String,
     /// Addresses of its pods, `10.244.0.0/24`.
     pub pod_cidr: String,
+    /// Addresses of Services, `10.96.0.0/12`; the first one is the API server's.
+    pub service_cidr: String,
+    /// The instance's name: marks what it creates in the kernel.
+    pub instance: String,
+    /// Where the API server answers on the pods' gateway.
+    pub api_port: u16,
     pub cluster_domain: String,
     /// Where cluster DNS answers.
     pub cluster_dns: String,
-    /// The engine network that pods join.
+    /// The engine network that pods join; made when it is missing.
     pub network: String,
     pub max_pods: u32,
     /// Where the kubelet's own endpoints answer; 0 when they are reached in-process only.

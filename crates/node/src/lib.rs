@@ -5,6 +5,7 @@
 
 mod config;
 mod labels;
+mod network;
 mod observe;
 mod ops;
 mod register;

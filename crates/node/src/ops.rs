@@ -45,6 +45,16 @@ impl Trouble {
 }
 
 impl Hands {
+    /// The same hands for work that is not the kubelet's, with the rights of the control plane.
+    pub fn acting_as(&self, name: &str) -> Self {
+        let identity = meta::Identity {
+            name: name.into(),
+            groups: vec!["system:masters".into(), "system:authenticated".into()],
+            ..meta::Identity::default()
+        };
+        Self { client: self.client.acting_as(identity, "boxship-node"), ..self.clone() }
+    }
+
     pub fn uid<'a>(&self, pod: &'a Pod) -> &'a str {
         pod.metadata.uid.as_deref().unwrap_or_default()
     }

@@ -2,6 +2,7 @@
 
 use crate::config::NodeConfig;
 use crate::labels::{POD_NAME, POD_NAMESPACE, POD_UID};
+use crate::network::Network;
 use crate::ops::Hands;
 use crate::register::{self, Machine};
 use crate::streams::Streams;
@@ -44,7 +45,9 @@ impl Node {
             client: client.clone(),
         };
         let streams = Streams::new(hands.clone());
+        let network = Network::open(hands.acting_as("system:boxship:network")).await?;
         let mut tasks = JoinSet::new();
+        tasks.spawn(network.run());
         tasks.spawn(register::heartbeat(client, hands.config.name.clone()));
         tasks.spawn(rounds(hands));
         Ok(Self { tasks, streams })
