@@ -316,6 +316,11 @@ fn unsupported(host: &HostConfig, warnings: &mut Vec<String>) -> Result<()> {
         ("IOMaximumBandwidth", host.io_maximum_bandwidth != 0),
         ("BlkioWeightDevice", !items(&host.blkio_weight_device).is_empty()),
     ];
+    if !items(&host.links).is_empty() {
+        warnings.push(
+            "Links add no names here; put the containers on a network of their own instead.".into(),
+        );
+    }
     for (key, _) in ignored.iter().filter(|(_, set)| *set) {
         warnings.push(format!("{key} is not supported by this engine and was discarded."));
     }

@@ -29,6 +29,7 @@ fn what_a_process_sees() {
     assert_eq!(sh(&["-u", "ann"], "id -u; id -g; echo $HOME"), "7\n8\n/home");
     assert_eq!(sh(&["-h", "web"], "hostname; cat /etc/hostname"), "web\nweb");
     assert_eq!(sh(&["--add-host", "db:1.2.3.4"], "grep db /etc/hosts"), "1.2.3.4\tdb");
+    assert_eq!(sh(&["--init"], "cat /proc/1/comm"), "docker-init");
     assert_eq!(sh(&["--read-only"], "touch /x 2>/dev/null || echo refused"), "refused");
     assert_eq!(sh(&["--tmpfs", "/t"], "mount | grep -c ' /t '"), "1");
     assert_eq!(sh(&["--dns", "9.9.9.9"], "cat /etc/resolv.conf | head -1"), "nameserver 9.9.9.9");

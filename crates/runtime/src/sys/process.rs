@@ -28,28 +28,36 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// clone3 that behaves like fork: the child gets a copy of everything.
+/// A clone that behaves like fork: the child gets a copy of everything.
 ///
-/// Callers must be single-threaded, so that no lock is held by a thread the child lacks.
+/// Callers must be single-threaded, so that no lock is held by a thread the child lacks. Only a child that is born
+/// in a cgroup needs clone3, which seccomp profiles answer with ENOSYS, as they cannot look at its arguments.
 pub fn fork(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    let mut args = CloneArgs {
-        flags: flags as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
+    let pid = match cgroup {
+        Some(cgroup) => clone_into(flags, cgroup)?,
+        // SAFETY: no memory is shared with the child (no CLONE_VM) and no stack is given, so it runs on a copy of
+        // this one; the process is single-threaded, so the child may go on running Rust code.
+        None => {
+            check(unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) })?
+        }
     };
-    if let Some(cgroup) = cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
-    }
-    // SAFETY: no memory is shared with the child (no CLONE_VM), `args` outlives the
-    // call, and the process is single-threaded, so the child may go on running Rust code.
-    let pid =
-        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
     match pid {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(pid as i32)),
     }
+}
+
+fn clone_into(flags: i32, cgroup: BorrowedFd<'_>) -> io::Result<i64> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut args = CloneArgs {
+        flags: flags as u64 | CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: cgroup.as_raw_fd() as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: no memory is shared with the child (no CLONE_VM), `args` outlives the
+    // call, and the process is single-threaded, so the child may go on running Rust code.
+    check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })
 }
 
 pub fn unshare(flags: i32) -> io::Result<()> {
