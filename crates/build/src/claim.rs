@@ -69,9 +69,9 @@ impl Tree {
     }
 
     /// Unmounts; what was written becomes a layer.
-    pub fn commit(mut self) -> Result<Layer> {
+    pub fn commit(mut self) -> Result<Option<Layer>> {
         self.unmount();
-        Ok(self.images.snapshots().commit(&self.key, image::After::Consume)?)
+        commit(&self.images, &self.key)
     }
 
     fn unmount(&mut self) {
@@ -83,6 +83,16 @@ impl Tree {
             std::mem::forget(folder);
         }
     }
+}
+
+/// A snapshot's changes as a layer, without a copy; `None` when there are none: an image does not
+/// hold the same empty layer over and over.
+pub fn commit(images: &ImageStore, key: &str) -> Result<Option<Layer>> {
+    let snapshots = images.snapshots();
+    if snapshots.diff(key)?.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(snapshots.commit(key, image::After::Consume)?))
 }
 
 impl Drop for Tree {

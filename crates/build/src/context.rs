@@ -38,8 +38,10 @@ impl Context {
         match packing(&head) {
             None => bare(whole, &root.join(dockerfile))?,
             Some(packing) => {
-                let mut tar = packing.open(whole)?;
-                image::unpack(&mut *tar, &root, &UnpackOptions::new(Whiteouts::Literal))
+                // docker's CLI sends no final blocks when it adds a Dockerfile (`-f -`): Go's reader
+                // does not miss them, so they are supplied here.
+                let mut tar = packing.open(whole)?.chain(std::io::repeat(0).take(1024 + 511));
+                image::unpack(&mut tar, &root, &UnpackOptions::new(Whiteouts::Literal))
                     .doing(|| "unpacking the build context".to_owned())?;
             }
         }

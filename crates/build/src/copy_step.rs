@@ -55,7 +55,7 @@ fn context_forest<'a>(session: &'a Session, excludes: &'a Ignore) -> Forest<'a> 
     Forest { root: session.context.root(), ignores: vec![&session.context.ignore, excludes] }
 }
 
-pub fn execute(session: &Session, c: &Copying, inputs: &[Made]) -> Result<Layer> {
+pub fn execute(session: &Session, c: &Copying, inputs: &[Made]) -> Result<Option<Layer>> {
     let builder = &session.builder;
     let images = &builder.engine.images;
     let under: &[Layer] = if stands_alone(c) { &[] } else { &inputs[0].layers };

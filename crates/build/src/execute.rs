@@ -165,11 +165,11 @@ fn base(session: &Session, base: &Base) -> Result<Made> {
 
 async fn execute(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Result<Option<Layer>> {
     if matches!(session.graph.nodes[node].op, Op::Run(_)) {
-        return run_step::execute(session, node, inputs).await.map(Some);
+        return run_step::execute(session, node, inputs).await;
     }
     let (session, inputs) = (session.clone(), inputs.to_vec());
     blocking(move || match &session.graph.nodes[node].op {
-        Op::Copy(copying) => copy_step::execute(&session, copying, &inputs).map(Some),
+        Op::Copy(copying) => copy_step::execute(&session, copying, &inputs),
         Op::Workdir { path, .. } => workdir_step::execute(&session, path, &inputs[0]),
         Op::Base(_) | Op::Run(_) => Err(BuildError::new("this step makes no files")),
     })

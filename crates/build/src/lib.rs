@@ -91,3 +91,6 @@ pub struct Built {
     pub id: Digest,
     pub names: Vec<Reference>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dockerfile::{NodeId, Op, Origin, Running};
 use engine::config::{Config, HostConfig, LogConfig};
 use engine::{CreateRequest, Engine, Pipe, RemoveOptions, WaitCondition};
-use image::{After, Force, Layer, NewImage};
+use image::{Force, Layer, NewImage};
 use oci::{Digest, ImageConfig};
 use runtime::AttachSpec;
 use tokio::io::AsyncReadExt;
@@ -16,7 +16,7 @@ use crate::error::{BuildError, Doing, Result};
 use crate::execute::{Event, Made, Session, blocking};
 use crate::mounts::Mounted;
 use crate::select::Forest;
-use crate::{content, stubs};
+use crate::{claim, content, stubs};
 
 /// Marks containers and images of steps, so that recovery finds them.
 pub const LABEL: &str = "io.boxship.build.step";
@@ -74,7 +74,11 @@ impl Drop for Leftovers {
     }
 }
 
-pub async fn execute(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Result<Layer> {
+pub async fn execute(
+    session: &Arc<Session>,
+    node: NodeId,
+    inputs: &[Made],
+) -> Result<Option<Layer>> {
     let Op::Run(run) = &session.graph.nodes[node].op else {
         return Err(BuildError::new("this step runs nothing"));
     };
@@ -122,13 +126,12 @@ pub async fn execute(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> R
 }
 
 /// The container's changes, without a copy: it has ended, nothing has them mounted any more.
-fn commit(engine: &Engine, id: &str, mounted: &Mounted) -> Result<Layer> {
-    let snapshots = engine.images.snapshots();
-    let spec = snapshots.get(id)?;
+fn commit(engine: &Engine, id: &str, mounted: &Mounted) -> Result<Option<Layer>> {
+    let spec = engine.images.snapshots().get(id)?;
     if let Some(upper) = &spec.upper {
         stubs::remove(upper, &spec.lower, &mounted.targets);
     }
-    Ok(snapshots.commit(id, After::Consume)?)
+    claim::commit(&engine.images, id)
 }
 
 /// The engine starts containers of images, so the tree so far becomes one without a name.

@@ -103,7 +103,8 @@ struct Lowering<'a> {
     nodes: Vec<Node>,
     bases: BTreeMap<Base, NodeId>,
     missing: Vec<String>,
-    steps: Vec<Step>,
+    /// With the stage each belongs to.
+    steps: Vec<(usize, Step)>,
 }
 
 fn at(line: usize) -> impl Fn(String) -> Problem {
@@ -115,7 +116,10 @@ impl Lowering<'_> {
         if !self.missing.is_empty() {
             return Ok(Lowered::NeedImages(self.missing));
         }
+        // A stage that another one needed was lowered in the midst of that one.
         let mut steps = self.steps;
+        steps.sort_by_key(|(stage, _)| *stage);
+        let mut steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
         let labels = &self.options.labels;
         if !labels.is_empty() {
             let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -176,7 +180,7 @@ impl Lowering<'_> {
             }
             None => self.image(&image, stage.line)?,
         };
-        self.steps.push(Step { text: from, node: Some(state.root) });
+        self.steps.push((index, Step { text: from, node: Some(state.root) }));
         let triggers = std::mem::take(&mut state.config.config.on_build);
         for text in triggers {
             let trigger = parse::trigger(&text, self.escape, stage.line)?;
@@ -271,7 +275,7 @@ impl Lowering<'_> {
                 None
             }
         };
-        self.steps.push(Step { text, node });
+        self.steps.push((stage.index, Step { text, node }));
         Ok(())
     }
 

@@ -1,0 +1,205 @@
+//! The real docker CLI builds on a real engine. Needs root, `docker` and a static `busybox`;
+//! says so and passes where they are missing.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+struct Engine {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+fn missing() -> Option<&'static str> {
+    let has = |program: &str| Command::new(program).arg("--help").output().is_ok();
+    if !rustix::process::geteuid().is_root() {
+        return Some("not root");
+    }
+    if !has("docker") {
+        return Some("no docker CLI");
+    }
+    (!has("busybox")).then_some("no busybox")
+}
+
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join("examples/build-engine")
+}
+
+impl Engine {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let child = spawn(dir.path());
+        let engine = Self { dir, child };
+        engine.wait();
+        engine.base();
+        engine
+    }
+
+    fn wait(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while std::os::unix::net::UnixStream::connect(self.dir.path().join("d.sock")).is_err() {
+            assert!(Instant::now() < end, "the engine does not answer");
+            std::thread::yield_now();
+        }
+    }
+
+    fn docker(&self, args: &[&str]) -> Output {
+        Command::new("docker")
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("DOCKER_HOST", format!("unix://{}/d.sock", self.dir.path().display()))
+            .env("DOCKER_BUILDKIT", "0")
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let out = self.docker(args);
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&out.stderr));
+        text
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// `busybox:latest` out of the machine's own program.
+    fn base(&self) {
+        let script = "mkdir -p base/bin base/etc && cp \"$(command -v busybox)\" base/bin/busybox \
+            && for a in sh cat echo ls id sleep stat test; do ln -s busybox base/bin/$a; done \
+            && echo 'app:x:7:8::/:/bin/sh' > base/etc/passwd \
+            && tar -C base -cf base.tar .";
+        let dir = self.dir.path();
+        assert!(
+            Command::new("sh").args(["-c", script]).current_dir(dir).status().unwrap().success()
+        );
+        self.ok(&["import", "base.tar", "busybox:latest"]);
+    }
+}
+
+fn spawn(dir: &Path) -> Child {
+    Command::new(program())
+        .args(["--data-dir", &dir.join("data").display().to_string()])
+        .args(["--host", &format!("unix://{}/d.sock", dir.display())])
+        .args(["--name", &format!("bt{}", std::process::id())])
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const MULTI_STAGE: &str = "FROM busybox AS one
+ENV GREETING=hello
+WORKDIR /src
+COPY a.txt dir ./
+RUN echo \"$GREETING $(cat a.txt b.txt)\" > out.txt
+FROM busybox
+COPY --from=one --chown=app /src/out.txt /app/
+COPY <<EOF /doc/inline
+heredoc
+EOF
+RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t echo x >> /c/n && cat /c/n > /n
+LABEL a=b
+CMD [\"cat\", \"/app/out.txt\", \"/doc/inline\"]
+";
+
+/// One engine for all cases: starting one is dear, and the cases do not disturb each other.
+#[test]
+fn docker_builds() {
+    if let Some(why) = missing() {
+        println!("skipped: {why}");
+        return;
+    }
+    let mut engine = Engine::start();
+    engine.write("c/Dockerfile", MULTI_STAGE);
+    engine.write("c/a.txt", "A\n");
+    engine.write("c/dir/b.txt", "B\n");
+    multi_stage(&engine);
+    warm_is_the_same_image(&engine);
+    one_changed_file(&engine);
+    failures(&engine);
+    killed_builds_leave_nothing(&mut engine);
+}
+
+fn multi_stage(engine: &Engine) {
+    let out = engine.ok(&["build", "-t", "one", "c"]);
+    assert!(out.contains("Step 1/12 : FROM busybox AS one\n ---> "), "{out}");
+    assert!(out.contains("Successfully tagged one:latest"), "{out}");
+    assert_eq!(engine.ok(&["run", "--rm", "one"]), "hello A B\nheredoc\n");
+    let look = ["run", "--rm", "one", "stat", "-c", "%u:%g %n", "/app/out.txt"];
+    assert_eq!(engine.ok(&look), "7:8 /app/out.txt\n");
+    let rest = engine.ok(&["run", "--rm", "one", "sh", "-c", "ls / /c 2>&1 || echo gone"]);
+    assert!(rest.contains("gone") && !rest.contains("run\n"), "{rest}");
+    let config = engine.ok(&["image", "inspect", "one", "--format", "{{json .Config}}"]);
+    assert!(!config.contains("ca-certificates") && config.contains("\"a\":\"b\""), "{config}");
+}
+
+fn warm_is_the_same_image(engine: &Engine) {
+    let id = || engine.ok(&["image", "inspect", "one", "--format", "{{.Id}}"]);
+    let first = id();
+    let out = engine.ok(&["build", "-t", "one", "c"]);
+    assert_eq!(out.matches("Using cache").count(), 6, "{out}");
+    assert_eq!(id(), first);
+    assert_eq!(engine.ok(&["build", "-q", "c"]), first);
+    let out = engine.ok(&["build", "--no-cache", "-t", "fresh", "c"]);
+    assert!(!out.contains("Using cache"), "{out}");
+}
+
+fn one_changed_file(engine: &Engine) {
+    engine.write("c/a.txt", "C\n");
+    let out = engine.ok(&["build", "-t", "one", "c"]);
+    assert_eq!(out.matches("Using cache").count(), 1, "{out}");
+    assert_eq!(engine.ok(&["run", "--rm", "one", "cat", "/app/out.txt"]), "hello C B\n");
+}
+
+fn failures(engine: &Engine) {
+    let cases = [
+        ("FROM busybox\nRUN exit 7", "returned a non-zero code: 7"),
+        ("FROM busybox\nCOPY nope /", "file not found in build context"),
+        ("FROM busybox\nRNU x", "dockerfile parse error on line 2: unknown instruction: RNU"),
+        ("FROM busybox\nADD http://x/y /", "not supported yet"),
+    ];
+    for (text, wanted) in cases {
+        engine.write("c/Bad", text);
+        let out = engine.docker(&["build", "-f", "c/Bad", "c"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains(wanted), "{text}: {said}");
+    }
+    assert_eq!(engine.ok(&["ps", "-aq"]), "");
+}
+
+fn killed_builds_leave_nothing(engine: &mut Engine) {
+    engine.write("c/Slow", "FROM busybox\nRUN echo started; sleep 600\n");
+    let images = engine.ok(&["images", "-aq"]);
+    let mut build = Command::new("docker")
+        .args(["build", "-f", "c/Slow", "c"])
+        .current_dir(engine.dir.path())
+        .env("DOCKER_HOST", format!("unix://{}/d.sock", engine.dir.path().display()))
+        .env("DOCKER_BUILDKIT", "0")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = std::io::BufReader::new(build.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(out).map_while(Result::ok);
+    assert!(lines.any(|l| l == "started"));
+    engine.child.kill().unwrap();
+    engine.child.wait().unwrap();
+    build.wait().unwrap();
+    engine.child = spawn(engine.dir.path());
+    engine.wait();
+    assert_eq!(engine.ok(&["ps", "-aq"]), "");
+    assert_eq!(engine.ok(&["images", "-aq"]), images);
+    let work = engine.dir.path().join("data/build/work");
+    assert_eq!(std::fs::read_dir(work).unwrap().count(), 0);
+}
