@@ -39,6 +39,18 @@ pub trait Authorizer: Send + Sync {
 
     /// The `status` of a SelfSubjectRulesReview in one namespace.
     fn rules(&self, identity: &Identity, namespace: &str, view: &View) -> meta::Value;
+
+    /// Whether an identity itself holds all of `rules` (`PolicyRule`s) in a namespace (`""`: everywhere).
+    ///
+    /// # Errors
+    /// What is missing, as the reason of a 403.
+    fn may_grant(
+        &self,
+        identity: &Identity,
+        rules: &[meta::Value],
+        namespace: &str,
+        view: &View,
+    ) -> Result<(), String>;
 }
 
 /// Mints and reviews tokens: `serviceaccounts/token` and `tokenreviews`.
@@ -77,6 +89,10 @@ impl Authorizer for AllowAll {
             "nonResourceRules": [{ "verbs": ["*"], "nonResourceURLs": ["*"] }],
             "incomplete": false,
         })
+    }
+
+    fn may_grant(&self, _: &Identity, _: &[meta::Value], _: &str, _: &View) -> Result<(), String> {
+        Ok(())
     }
 }
 

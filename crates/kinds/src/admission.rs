@@ -1,6 +1,6 @@
 //! The shape of admission: rows that may change or refuse a write.
 
-use crate::Tokens;
+use crate::{Authorizer, Tokens};
 use meta::{Gvk, Identity, Problem, Resource, Time, Value};
 use store::View;
 
@@ -29,6 +29,7 @@ pub struct Admit<'a> {
     pub now: Time,
     pub view: &'a View,
     pub tokens: &'a dyn Tokens,
+    pub authorizer: &'a dyn Authorizer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

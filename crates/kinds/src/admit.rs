@@ -1,5 +1,7 @@
 //! Built-in admission, in upstream's order.
 
+mod escalation;
+
 use crate::admission::{Admit, AdmitRow, Extras, Operation};
 use crate::core::pod_defaults::{each, set_text};
 use crate::table::{at, list, text};
@@ -16,6 +18,7 @@ pub static ADMISSION: &[AdmitRow] = &[
     AdmitRow { name: "DefaultStorageClass", mutate: Some(storage_class), validate: None },
     AdmitRow { name: "CertificateRequester", mutate: Some(requester), validate: None },
     AdmitRow { name: "ServiceAllocation", mutate: Some(crate::allocate::service), validate: None },
+    AdmitRow { name: "Escalation", mutate: None, validate: Some(escalation::check) },
     AdmitRow {
         name: "CustomResourceNames",
         mutate: Some(crate::extension::establish),

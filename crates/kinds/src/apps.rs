@@ -45,6 +45,7 @@ pub static DEPLOYMENT: KindRow =
             ],
             deployment_cells,
         )
+        .check(crate::check::workload::deployment)
         .sample(concat!(
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: sample}\n",
             "spec: {selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, ",
@@ -119,6 +120,7 @@ pub static REPLICA_SET: KindRow =
                 ]
             },
         )
+        .check(crate::check::workload::replica_set)
         .sample(concat!(
             "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: sample}\n",
             "spec: {selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, ",
@@ -141,6 +143,7 @@ pub static STATEFUL_SET: KindRow =
                 vec![name(v), ready.into(), age(v, now), names, images]
             },
         )
+        .check(crate::check::workload::stateful_set)
         .sample(concat!(
             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: sample}\n",
             "spec: {serviceName: s, selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, ",
@@ -194,6 +197,7 @@ pub static DAEMON_SET: KindRow =
             ],
             daemon_set_cells,
         )
+        .check(crate::check::workload::daemon_set)
         .sample(concat!(
             "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: sample}\n",
             "spec: {selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, ",
@@ -247,6 +251,7 @@ pub static CONTROLLER_REVISION: KindRow = KindRow::namespaced(
     ],
     |v, now| vec![name(v), controller(v).into(), number(v, "revision"), age(v, now)],
 )
+.check(crate::check::workload::controller_revision)
 .sample(concat!(
     "apiVersion: apps/v1\nkind: ControllerRevision\nmetadata: {name: sample}\n",
     "revision: 1\ndata: {spec: {}}\n"

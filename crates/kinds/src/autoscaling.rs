@@ -37,6 +37,7 @@ pub static HORIZONTAL_POD_AUTOSCALER: KindRow = KindRow::namespaced(
     ],
     cells,
 )
+.check(crate::check::autoscaling::autoscaler)
 .sample(concat!(
     "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: sample}\n",
     "spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}}\n"

@@ -39,6 +39,7 @@ pub static JOB: KindRow =
             ],
             job_cells,
         )
+        .check(crate::check::job::job)
         .sample(concat!(
             "apiVersion: batch/v1\nkind: Job\nmetadata: {name: sample}\n",
             "spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}\n"
@@ -176,6 +177,7 @@ pub static CRON_JOB: KindRow = KindRow::namespaced(
         ]
     },
 )
+.check(crate::check::job::cron_job)
 .sample(concat!(
     "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: sample}\n",
     "spec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, ",

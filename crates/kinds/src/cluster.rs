@@ -42,6 +42,7 @@ pub static PRIORITY_CLASS: KindRow = KindRow::cluster(
 );
 
 fn check_priority(new: &Value, old: Option<&Value>, faults: &mut Vec<meta::Fault>) {
+    crate::check::policy::priority_class(new, faults);
     let Some(old) = old else { return };
     for key in ["value", "preemptionPolicy"] {
         if new[key] != old[key] {
@@ -62,6 +63,7 @@ pub static LEASE: KindRow = KindRow::namespaced(
 .table(&[NAME, col("Holder", "string", ""), AGE], |v, now| {
     vec![name(v), text(v, "spec.holderIdentity").into(), age(v, now)]
 })
+.check(crate::check::policy::lease)
 .sample(concat!(
     "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: sample}\n",
     "spec: {holderIdentity: h, leaseDurationSeconds: 30}\n"
@@ -78,6 +80,7 @@ pub static RUNTIME_CLASS: KindRow = KindRow::cluster(
 .table(&[NAME, col("Handler", "string", ""), AGE], |v, now| {
     vec![name(v), text(v, "handler").into(), age(v, now)]
 })
+.check(crate::check::policy::runtime_class)
 .sample(
     "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: sample}\nhandler: runc\n",
 );

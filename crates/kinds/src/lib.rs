@@ -11,6 +11,7 @@ mod allocate;
 mod apps;
 mod autoscaling;
 mod batch;
+mod check;
 mod cluster;
 mod core;
 mod extension;

@@ -41,6 +41,7 @@ pub static INGRESS: KindRow =
                 ]
             },
         )
+        .check(crate::check::ingress::check)
         .sample(concat!(
             "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: sample}\n",
             "spec: {defaultBackend: {service: {name: s, port: {number: 80}}}}\n"
@@ -85,6 +86,7 @@ pub static INGRESS_CLASS: KindRow =
                 vec![name(v), text(v, "spec.controller").into(), parameters(v).into(), age(v, now)]
             },
         )
+        .check(crate::check::ingress::class)
         .sample(concat!(
             "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: sample}\n",
             "spec: {controller: example.com/c}\n"
@@ -111,6 +113,7 @@ pub static NETWORK_POLICY: KindRow = KindRow::namespaced(
 .table(&[NAME, col("Pod-Selector", "string", ""), AGE], |v, now| {
     vec![name(v), selector(v, "spec.podSelector"), age(v, now)]
 })
+.check(crate::check::network::policy)
 .sample(concat!(
     "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: sample}\n",
     "spec: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}\n"
@@ -165,6 +168,7 @@ pub static SERVICE_CIDR: KindRow =
             let cidrs: Vec<_> = list(v, "spec.cidrs").iter().map(plain).collect();
             vec![name(v), cidrs.join(",").into(), age(v, now)]
         })
+        .check(crate::check::network::service_cidr)
         .sample(concat!(
             "apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\nmetadata: {name: sample}\n",
             "spec: {cidrs: [10.97.0.0/16]}\n"
@@ -202,6 +206,7 @@ pub static ENDPOINT_SLICE: KindRow = KindRow::namespaced(
         ]
     },
 )
+.check(crate::check::network::slice)
 .sample(concat!(
     "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: sample}\n",
     "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [10.0.0.1]}]\n"

@@ -42,6 +42,7 @@ pub static POD_DISRUPTION_BUDGET: KindRow = KindRow::namespaced(
         ]
     },
 )
+.check(crate::check::policy::budget)
 .sample(concat!(
     "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: sample}\n",
     "spec: {minAvailable: 1, selector: {matchLabels: {app: s}}}\n"

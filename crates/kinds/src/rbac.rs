@@ -6,7 +6,7 @@ use crate::row::KindRow;
 use crate::rows::version;
 use crate::table::{AGE, NAME, age, col, list, name, text, wide};
 use meta::names::path_segment;
-use meta::{Fault, Time, Value};
+use meta::{Time, Value};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -19,6 +19,7 @@ macro_rules! v1 {
 pub static ROLE: KindRow = KindRow::namespaced(GROUP, "Role", "roles", "role", v1!("Role"))
     .named(path_segment)
     .put_creates()
+    .check(crate::check::rbac::role)
     .sample(concat!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: sample}\n",
         "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n"
@@ -33,6 +34,7 @@ pub static CLUSTER_ROLE: KindRow = KindRow::cluster(
 )
 .named(path_segment)
 .put_creates()
+.check(crate::check::rbac::role)
 .sample(concat!(
     "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: sample}\n",
     "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n"
@@ -43,7 +45,7 @@ pub static ROLE_BINDING: KindRow =
         .named(path_segment)
         .put_creates()
         .defaults(default_binding)
-        .check(check_binding)
+        .check(crate::check::rbac::binding)
         .table(COLUMNS, cells)
         .sample(concat!(
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: sample}\n",
@@ -60,7 +62,7 @@ pub static CLUSTER_ROLE_BINDING: KindRow = KindRow::cluster(
 .named(path_segment)
 .put_creates()
 .defaults(default_binding)
-.check(check_binding)
+.check(crate::check::rbac::binding)
 .table(COLUMNS, cells)
 .sample(concat!(
     "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: sample}\n",
@@ -76,12 +78,6 @@ fn default_binding(v: &mut Value) {
         each(v, "subjects").filter(|s| matches!(text(s, "kind").as_str(), "User" | "Group"))
     {
         set_text(subject, "apiGroup", GROUP);
-    }
-}
-
-fn check_binding(new: &Value, old: Option<&Value>, faults: &mut Vec<Fault>) {
-    if old.is_some_and(|old| old["roleRef"] != new["roleRef"]) {
-        faults.push(Fault::invalid("roleRef", new["roleRef"].clone(), "cannot change roleRef"));
     }
 }
 

@@ -47,6 +47,7 @@ pub static STORAGE_CLASS: KindRow =
                 ]
             },
         )
+        .check(crate::check::storage::class)
         .sample(
             "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: sample}\nprovisioner: example.com/p\n",
         );

@@ -135,6 +135,16 @@ impl Authorizer for Gate {
     fn rules(&self, identity: &Identity, namespace: &str, view: &View) -> Value {
         auth::rules_review(&self.0.authority, identity, namespace, view)
     }
+
+    fn may_grant(
+        &self,
+        identity: &Identity,
+        rules: &[Value],
+        namespace: &str,
+        view: &View,
+    ) -> Result<(), String> {
+        auth::may_grant(&self.0.authority, identity, rules, namespace, view)
+    }
 }
 
 impl Tokens for Gate {

@@ -296,13 +296,17 @@ impl Problem {
     /// `Deployment.apps "web" is invalid: [...]`
     pub fn invalid(group: &str, kind: &str, name: &str, faults: &[Fault]) -> Self {
         let qualified = if group.is_empty() { kind.into() } else { format!("{kind}.{group}") };
-        let list = match faults {
-            [] => String::new(),
-            [one] => one.to_string(),
-            many => {
-                let all: Vec<_> = many.iter().map(Fault::to_string).collect();
-                format!("[{}]", all.join(", "))
+        // Aggregate.Error of apimachinery tells equal messages once; the causes keep them all.
+        let mut told: Vec<String> = Vec::new();
+        for fault in faults.iter().map(Fault::to_string) {
+            if !told.contains(&fault) {
+                told.push(fault);
             }
+        }
+        let list = match told.as_slice() {
+            [] => String::new(),
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
         };
         let causes = faults.iter().map(|f| Cause {
             reason: f.rule.cause().into(),

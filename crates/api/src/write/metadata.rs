@@ -85,7 +85,16 @@ pub fn check(served: &Served, value: &Value, old: Option<&Value>) -> Vec<Fault> 
     for finalizer in finalizers(value) {
         check_finalizer(&finalizer, &mut faults);
     }
+    if old.is_some() && !served.custom {
+        twice(&mut faults);
+    }
     faults
+}
+
+/// On update both the registry and the kind's strategy check metadata, and clients see both lists of causes;
+/// the message tells each fault once.
+pub fn twice(faults: &mut Vec<Fault>) {
+    faults.extend(faults.clone());
 }
 
 fn check_name(served: &Served, value: &Value, faults: &mut Vec<Fault>) {

@@ -194,6 +194,7 @@ impl<'a> Ctx<'a> {
             now: self.env.now,
             view: self.view,
             tokens: self.tokens,
+            authorizer: self.authorizer,
         }
     }
 

@@ -109,7 +109,9 @@ fn pin(ctx: &Ctx<'_>, current: &Object, new: &Value, source: Source) -> Result<R
     let uid = meta_text(new, "uid");
     let other = !uid.is_empty() && *uid != *current.head.uid;
     if other && source != Source::Put {
-        ctx.refuse(ctx.name, &[Fault::invalid("metadata.uid", uid, "field is immutable")])?;
+        let mut faults = vec![Fault::invalid("metadata.uid", uid, "field is immutable")];
+        super::metadata::twice(&mut faults);
+        ctx.refuse(ctx.name, &faults)?;
     }
     if other {
         let why = format!(

@@ -1,5 +1,6 @@
 //! Core kinds with little or no behaviour.
 
+use super::pod_defaults::{each, set_text};
 use crate::row::{Act, Effect, KindRow, SubAction, SubRow, VersionRow};
 use crate::rows::{STATUS, field, version};
 use crate::table::{self, AGE, NAME, age, at, col, containers, count, list, name, pairs, text};
@@ -23,6 +24,7 @@ pub static CONFIG_MAP: KindRow =
         .sample("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sample}\ndata: {color: blue}\n");
 
 fn check_config_map(new: &Value, old: Option<&Value>, faults: &mut Vec<Fault>) {
+    crate::check::data::config_map(new, faults);
     frozen(new, old, &["data", "binaryData"], faults);
 }
 
@@ -75,9 +77,9 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn check_secret(new: &Value, old: Option<&Value>, faults: &mut Vec<Fault>) {
+    crate::check::data::secret(new, faults);
     frozen(new, old, &["data"], faults);
-    if let Some(old) = old.filter(|old| old.get("type") != new.get("type")) {
-        let _ = old;
+    if old.is_some_and(|old| old.get("type") != new.get("type")) {
         faults.push(Fault::invalid("type", text(new, "type"), "field is immutable"));
     }
 }
@@ -105,6 +107,7 @@ pub static SERVICE_ACCOUNT: KindRow = KindRow::namespaced(
 .table(&[NAME, col("Secrets", "string", ""), AGE], |v, now| {
     vec![name(v), count(v, "secrets").to_string().into(), age(v, now)]
 })
+.check(crate::check::data::service_account)
 .sample("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: sample}\n");
 
 fn token(act: &Act<'_>) -> Result<Effect, Problem> {
@@ -118,10 +121,19 @@ pub static ENDPOINTS: KindRow =
         .table(&[NAME, col("Endpoints", "string", ""), AGE], |v, now| {
             vec![name(v), endpoints(v).into(), age(v, now)]
         })
+        .defaults(default_endpoints)
+        .check(crate::check::network::endpoints)
         .sample(concat!(
             "apiVersion: v1\nkind: Endpoints\nmetadata: {name: sample}\n",
             "subsets: [{addresses: [{ip: 10.0.0.1}], ports: [{port: 80}]}]\n"
         ));
+
+/// SetObjectDefaults_Endpoints.
+fn default_endpoints(v: &mut Value) {
+    for subset in each(v, "subsets") {
+        each(subset, "ports").for_each(|port| set_text(port, "protocol", "TCP"));
+    }
+}
 
 /// The first three `ip:port`, then how many more (formatEndpoints).
 fn endpoints(v: &Value) -> String {
@@ -155,6 +167,7 @@ pub static LIMIT_RANGE: KindRow =
         .short(&["limits"])
         .put_creates()
         .defaults(default_limits)
+        .check(crate::check::data::limits)
         .sample(concat!(
             "apiVersion: v1\nkind: LimitRange\nmetadata: {name: sample}\n",
             "spec: {limits: [{type: Container, max: {cpu: '1'}}]}\n"
@@ -195,6 +208,7 @@ pub static RESOURCE_QUOTA: KindRow = KindRow::namespaced(
 .table(&[NAME, col("Request", "string", ""), col("Limit", "string", ""), AGE], |v, now| {
     vec![name(v), quota(v, false).into(), quota(v, true).into(), age(v, now)]
 })
+.check(crate::check::data::quota)
 .sample(
     "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: sample}\nspec: {hard: {pods: '4'}}\n",
 );
@@ -234,6 +248,7 @@ pub static POD_TEMPLATE: KindRow =
                 super::pod_defaults::template(template);
             }
         })
+        .check(crate::check::workload::pod_template)
         .sample(concat!(
             "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: sample}\n",
             "template: {spec: {containers: [{name: c, image: i}]}}\n"

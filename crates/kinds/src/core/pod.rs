@@ -23,6 +23,7 @@ pub static POD: KindRow =
             grace: Some(grace),
             ..Hooks::NONE
         })
+        .check(crate::check::pod::check)
         .sample(concat!(
             "apiVersion: v1\nkind: Pod\nmetadata: {name: sample}\n",
             "spec: {containers: [{name: c, image: 'nginx:1.25'}]}\n"
@@ -42,7 +43,10 @@ const SUBRESOURCES: &[SubRow] = &[
         name: "ephemeralcontainers",
         verbs: &["get", "patch", "update"],
         kind: None,
-        action: SubAction::Part { keep: keep_ephemeral, check: None },
+        action: SubAction::Part {
+            keep: keep_ephemeral,
+            check: Some(crate::check::pod::check_part),
+        },
     },
     SubRow {
         name: "eviction",
@@ -58,7 +62,10 @@ const SUBRESOURCES: &[SubRow] = &[
         name: "resize",
         verbs: &["get", "patch", "update"],
         kind: None,
-        action: SubAction::Part { keep: keep_resources, check: None },
+        action: SubAction::Part {
+            keep: keep_resources,
+            check: Some(crate::check::pod::check_part),
+        },
     },
     STATUS,
 ];

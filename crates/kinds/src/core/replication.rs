@@ -45,6 +45,7 @@ pub static REPLICATION_CONTROLLER: KindRow = KindRow::namespaced(
 .counted()
 .orphaned()
 .defaults(default)
+.check(crate::check::workload::replication_controller)
 .sample(concat!(
     "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: sample}\n",
     "spec: {replicas: 1, selector: {app: s}, template: {metadata: {labels: {app: s}}, ",

@@ -41,6 +41,7 @@ pub static SERVICE: KindRow = KindRow::namespaced(
 )
 .fields(&[field!("spec.clusterIP"), field!("spec.type")])
 .hooks(Hooks { default: Some(default), release: Some(crate::allocate::release), ..Hooks::NONE })
+.check(crate::check::service::check)
 .sample(concat!(
     "apiVersion: v1\nkind: Service\nmetadata: {name: sample}\n",
     "spec: {selector: {app: s}, ports: [{port: 80}]}\n"

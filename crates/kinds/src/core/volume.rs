@@ -33,6 +33,7 @@ pub static PERSISTENT_VOLUME: KindRow = KindRow::cluster(
     volume_cells,
 )
 .defaults(default_volume)
+.check(crate::check::storage::volume)
 .sample(concat!(
     "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: sample}\n",
     "spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}\n"
@@ -63,6 +64,7 @@ pub static PERSISTENT_VOLUME_CLAIM: KindRow = KindRow::namespaced(
     claim_cells,
 )
 .defaults(default_claim)
+.check(crate::check::storage::claim)
 .sample(concat!(
     "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: sample}\n",
     "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n"
