@@ -43,8 +43,29 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 
 /// One `key="escaped value"` per line, sorted.
 fn map_text(map: Option<&BTreeMap<String, String>>) -> String {
-    let lines = map.into_iter().flatten().map(|(k, v)| format!("{k}={v:?}"));
+    let lines = map.into_iter().flatten().map(|(k, v)| format!("{k}={}", quoted(v)));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// As Go's `%q`.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// A container's limit or request, divided and rounded up. Limits that are not set are what the node has to give.

@@ -13,6 +13,10 @@ pub struct Resolver {
     pub options: Vec<String>,
 }
 
+/// What resolvers take (pkg/apis/core/validation, `MaxDNSNameservers` and `MaxDNSSearchPaths`).
+const SERVERS_MAX: usize = 3;
+const SEARCHES_MAX: usize = 32;
+
 /// Names are cut to what the kernel takes.
 const HOSTNAME_MAX: usize = 63;
 
@@ -105,6 +109,8 @@ pub fn resolver(pod: &Pod, policy: &NodePolicy, machine: &Resolver) -> Resolver 
     }
     dedup(&mut out.servers);
     dedup(&mut out.searches);
+    out.servers.truncate(SERVERS_MAX);
+    out.searches.truncate(SEARCHES_MAX);
     out
 }
 

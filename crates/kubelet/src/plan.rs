@@ -34,7 +34,7 @@ pub fn plan_pod(pod: &Pod, seen: &PodSeen, policy: &NodePolicy, now: Time) -> Po
     let sight = Sight { pod, spec, seen, policy, now };
     if sight.is_deleted() {
         terminate::deleted(&sight, &mut plan);
-    } else if sight.is_over() || sight.deadline_passed() {
+    } else if sight.is_over() || sight.deadline_passed() || status::has_ended(&sight) {
         terminate::over(&sight, &mut plan);
     } else {
         run(&sight, &mut plan);

@@ -17,6 +17,7 @@ pub struct CgroupLimits {
 
 const PERIOD: u64 = 100_000;
 const SHARES_MIN: i64 = 2;
+const SHARES_MAX: i64 = 262_144;
 const QUOTA_MIN: i64 = 1000;
 
 pub fn limits(pod: &Pod, container: &Container, policy: &NodePolicy) -> CgroupLimits {
@@ -56,7 +57,7 @@ fn bytes(resources: &ResourceRequirements, kind: Kind, name: &str) -> Option<i64
 }
 
 fn shares(milli: i64) -> u64 {
-    u64::try_from((milli * 1024 / 1000).max(SHARES_MIN)).unwrap_or(2)
+    u64::try_from((milli * 1024 / 1000).clamp(SHARES_MIN, SHARES_MAX)).unwrap_or(2)
 }
 
 /// Guaranteed pods go last, best-effort pods first, the others by how much of the node's memory they asked for

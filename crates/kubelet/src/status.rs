@@ -45,6 +45,11 @@ fn phase(sight: &Sight<'_>, status: &mut PodStatus) {
     if sight.is_over() {
         return;
     }
+    // A pod is over only when nothing of it runs any more (status_manager.go, `mergePodStatus`).
+    if anything_runs(sight) && (sight.deadline_passed() || has_ended(sight)) {
+        status.phase.get_or_insert_with(|| "Running".into());
+        return;
+    }
     if sight.deadline_passed() {
         status.phase = Some("Failed".into());
         status.reason = Some("DeadlineExceeded".into());
@@ -53,6 +58,11 @@ fn phase(sight: &Sight<'_>, status: &mut PodStatus) {
         return;
     }
     status.phase = Some(decided(sight).into());
+}
+
+/// Whether its containers have brought the pod to its end; sidecars may still have to be stopped.
+pub(crate) fn has_ended(sight: &Sight<'_>) -> bool {
+    !sight.is_deleted() && matches!(decided(sight), "Succeeded" | "Failed")
 }
 
 fn decided(sight: &Sight<'_>) -> &'static str {
