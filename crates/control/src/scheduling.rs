@@ -69,7 +69,7 @@ impl Scheduling {
             self.land(landed, now);
             busy = true;
         }
-        busy |= self.intake(now);
+        busy |= self.intake();
         let view = self.store.view();
         for _ in 0..DECISIONS_PER_PASS {
             if self.tower.in_flight() >= IN_FLIGHT_MAX {
@@ -82,12 +82,12 @@ impl Scheduling {
         busy
     }
 
-    fn intake(&mut self, now: Time) -> bool {
+    fn intake(&mut self) -> bool {
         match self.store.changes(self.seen) {
             Ok(changes) if changes.is_empty() => false,
             Ok(changes) => {
                 for change in changes.iter() {
-                    self.scheduler.take_in(change, now);
+                    self.scheduler.take_in(change);
                 }
                 self.seen = changes.up_to();
                 true

@@ -45,12 +45,14 @@ impl Cluster {
 
     pub fn namespace_changed(&mut self, change: &Change) {
         let name = change.after.key.name.to_string();
+        let before = self.namespace(&name).clone();
         if change.deletion {
             self.namespaces.remove(&name);
         } else {
-            self.namespaces.insert(name, labels(&change.after));
+            self.namespaces.insert(name.clone(), labels(&change.after));
         }
-        if change.before.as_ref().is_none_or(|b| b.head.labels != change.after.head.labels) {
+        let changed = before != *self.namespace(&name);
+        if changed && self.placed.keys().any(|pod| *pod.namespace == *name) {
             self.recount();
         }
     }

@@ -4,8 +4,10 @@ use crate::cluster::Cluster;
 use crate::needs::PodNeeds;
 use crate::node::NodeView;
 use crate::plugins::spread::SpreadState;
+use crate::plugins::volumes;
 use crate::table::{Normalise, PLUGINS};
-use crate::tally::{Counting, Question};
+use crate::tally::{Counting, Counts, Question};
+use crate::terms::PodTerm;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,9 @@ pub struct Cycle<'a> {
     pub cluster: &'a Cluster,
     pub view: &'a View,
     pub(crate) spread: Vec<SpreadState<'a>>,
+    /// Terms of placed pods that keep away, or attract, pods like this one.
+    pub(crate) shunned_by: Vec<(&'a PodTerm, &'a Counts)>,
+    pub(crate) liked_by: Vec<(&'a PodTerm, &'a Counts)>,
     /// Pods imagined away while victims are looked for; all from the node at hand.
     pub removed: Vec<Arc<PodNeeds>>,
 }
@@ -45,6 +50,8 @@ pub(crate) struct Filtered {
     pub rejected: Vec<(usize, Vec<Rejection>)>,
     /// How many nodes were looked at: where the next pod starts.
     pub seen: usize,
+    /// A reason that is the pod's own, whatever the node (upstream's `PreFilter`).
+    pub outright: Option<Rejection>,
 }
 
 impl Verdict {
@@ -69,7 +76,13 @@ impl<'a> Cycle<'a> {
     /// Start with [`Cluster::learn`] of [`questions`].
     pub(crate) fn new(pod: &'a PodNeeds, cluster: &'a Cluster, view: &'a View) -> Self {
         let spread = SpreadState::of(pod, cluster);
-        Self { pod, cluster, view, spread, removed: Vec::new() }
+        let namespace = cluster.namespace(&pod.key.namespace);
+        let meant = |counting: Counting| {
+            let all = cluster.tally.carried(counting);
+            all.filter(|(t, _)| t.matches(&pod.key.namespace, &pod.labels, namespace)).collect()
+        };
+        let (shunned_by, liked_by) = (meant(Counting::AntiAffine), meant(Counting::Preferring));
+        Self { pod, cluster, view, spread, shunned_by, liked_by, removed: Vec::new() }
     }
 
     /// The first plugin that rejects the node speaks, as upstream's framework stops there.
@@ -103,7 +116,11 @@ impl<'a> Cycle<'a> {
         let nodes = self.cluster.nodes();
         let order = self.candidates(start);
         let enough = enough(order.len());
-        let mut out = Filtered { feasible: Vec::new(), rejected: Vec::new(), seen: 0 };
+        let outright = volumes::refused(self);
+        let mut out = Filtered { feasible: Vec::new(), rejected: Vec::new(), seen: 0, outright };
+        if out.outright.is_some() {
+            return out;
+        }
         for at in order {
             if !nodes[at].exists {
                 continue;
@@ -206,20 +223,33 @@ fn normalise(how: Normalise, scores: &mut [i64]) {
             }
         }
         Normalise::Spread => {
+            let counted = scores.iter().copied().filter(|score| *score != Normalise::IGNORED);
+            let least = counted.min().unwrap_or(0);
             for score in scores {
-                *score = if most == 0 { TOP } else { TOP * (most + least - *score) / most };
+                *score = match *score {
+                    Normalise::IGNORED => 0,
+                    _ if most == 0 => TOP,
+                    crowd => TOP * (most + least - crowd) / most,
+                };
             }
         }
     }
 }
 
 /// `0/5 nodes are available: 2 Insufficient cpu, 3 node(s) were unschedulable.` (`FitError.Error`)
-pub(crate) fn message(nodes: usize, rejected: &[(usize, Vec<Rejection>)]) -> String {
+pub(crate) fn message(nodes: usize, filtered: &Filtered) -> String {
     if nodes == 0 {
         return "no nodes available to schedule pods".into();
     }
+    if let Some(outright) = &filtered.outright {
+        return format!("0/{nodes} nodes are available: {}.", outright.reason);
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, rejections) in rejected {
+    let unseen = nodes.saturating_sub(filtered.rejected.len());
+    if unseen > 0 {
+        counts.insert("node(s) didn't satisfy plugin(s) [NodeAffinity]", unseen);
+    }
+    for (_, rejections) in &filtered.rejected {
         for rejection in rejections {
             *counts.entry(&rejection.reason).or_default() += 1;
         }

@@ -40,6 +40,7 @@ pub struct PodNeeds {
     pub preferred_pods: Vec<(i32, PodTerm)>,
     pub tolerations: Vec<Toleration>,
     pub spread: Vec<Spread>,
+    /// Images with their tag or digest.
     pub images: Vec<String>,
     pub containers: usize,
     pub claims: Vec<String>,
@@ -112,7 +113,11 @@ impl PodNeeds {
             preferred_pods: affinity.preferred,
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             spread: spread(&spec, &labels, &namespace),
-            images: spec.containers.iter().filter_map(|c| c.image.clone()).collect(),
+            images: spec
+                .containers
+                .iter()
+                .filter_map(|c| Some(tagged(c.image.as_ref()?)))
+                .collect(),
             containers: spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len),
             claims: claims(&spec),
             reference: reference(object),
@@ -123,6 +128,11 @@ impl PodNeeds {
     /// Occupies room on a node.
     pub fn is_placed(&self) -> bool {
         !self.node.is_empty() && !self.finished
+    }
+
+    /// When it started, for comparing: pods that have not count as the latest.
+    pub fn since(&self) -> Time {
+        self.started.unwrap_or(Time(i64::MAX))
     }
 
     pub fn restricts_nodes(&self) -> bool {
@@ -140,6 +150,12 @@ fn reference(object: &Object) -> ObjectReference {
         resource_version: Some(object.revision.to_string()),
         ..ObjectReference::default()
     }
+}
+
+/// A reference without tag or digest means `latest`.
+fn tagged(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains([':', '@']) { image.into() } else { format!("{image}:latest") }
 }
 
 fn claims(spec: &PodSpec) -> Vec<String> {

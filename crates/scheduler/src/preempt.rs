@@ -60,7 +60,7 @@ pub(crate) fn preempt(cycle: &mut Cycle<'_>, filtered: &Filtered) -> Preemption 
         Some(best) => Preemption::Found(best),
         None => Preemption::Hopeless(hopeless(
             nodes,
-            filtered.rejected.len() - hopeful.len(),
+            nodes.saturating_sub(hopeful.len()),
             hopeful.len(),
         )),
     }
@@ -73,13 +73,14 @@ fn waits_for_victims(cycle: &Cycle<'_>) -> bool {
 }
 
 fn hopeless(nodes: usize, unhelpful: usize, empty: usize) -> String {
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     if unhelpful > 0 {
         parts.push(format!("{unhelpful} Preemption is not helpful for scheduling"));
     }
     if empty > 0 {
         parts.push(format!("{empty} No preemption victims found for incoming pod"));
     }
+    parts.sort();
     format!("0/{nodes} nodes are available: {}.", parts.join(", "))
 }
 
@@ -105,7 +106,7 @@ fn reprieve(
     node: &mut NodeView,
     mut lesser: Vec<Arc<PodNeeds>>,
 ) -> (Vec<Arc<PodNeeds>>, usize) {
-    lesser.sort_by_key(|pod| (Reverse(pod.priority), pod.started, pod.key.clone()));
+    lesser.sort_by_key(|pod| (Reverse(pod.priority), pod.since(), pod.key.clone()));
     let guarded = guarded(cycle, &lesser);
     let (protected, free): (Vec<_>, Vec<_>) =
         lesser.into_iter().partition(|pod| guarded.contains(&pod.key));
@@ -122,7 +123,7 @@ fn reprieve(
             victims.push(pod);
         }
     }
-    victims.sort_by_key(|pod| (Reverse(pod.priority), pod.started, pod.key.clone()));
+    victims.sort_by_key(|pod| (Reverse(pod.priority), pod.since(), pod.key.clone()));
     (victims, violations)
 }
 
@@ -159,24 +160,31 @@ fn guarded(cycle: &Cycle<'_>, pods: &[Arc<PodNeeds>]) -> Vec<Key> {
     out
 }
 
+/// A budget with an empty selector covers nothing here (`filterPodsWithPDBViolation`), nor do pods count whose
+/// disruption it has accounted for already.
 fn covers(budget: &PodDisruptionBudget, pod: &PodNeeds) -> bool {
     let selector = budget.spec.as_ref().and_then(|s| s.selector.as_ref());
+    let selector = selector.filter(|s| s.match_labels.is_some() || s.match_expressions.is_some());
+    let counted = budget.status.as_ref().and_then(|s| s.disrupted_pods.as_ref());
+    if counted.is_some_and(|pods| pods.contains_key(&*pod.key.name)) {
+        return false;
+    }
     budget.metadata.namespace.as_deref() == Some(&*pod.key.namespace)
         && crate::terms::Rules::of(selector, &[]).matches(&pod.labels)
 }
 
 /// Fewest broken budgets, lowest highest priority, lowest sum, fewest, latest started (`pickOneNodeForPreemption`).
-fn price(victims: &Victims) -> (usize, i32, i64, usize, Reverse<Option<Time>>, Box<str>) {
+fn price(victims: &Victims) -> (usize, i32, i64, usize, Reverse<Time>, Box<str>) {
     let highest = victims.pods.iter().map(|p| p.priority).max().unwrap_or(i32::MIN);
     // Offset as upstream does, so that many negative priorities do not look cheap.
     let sum = victims.pods.iter().map(|p| i64::from(p.priority) + i64::from(i32::MAX) + 1).sum();
-    let first = victims.pods.iter().filter(|p| p.priority == highest).map(|p| p.started).min();
+    let first = victims.pods.iter().filter(|p| p.priority == highest).map(|p| p.since()).min();
     (
         victims.violations,
         highest,
         sum,
         victims.pods.len(),
-        Reverse(first.flatten()),
+        Reverse(first.unwrap_or_default()),
         victims.node.clone(),
     )
 }

@@ -103,38 +103,48 @@ impl Queue {
         }
     }
 
-    pub fn back_off(&mut self, key: &Key, now: Time) {
+    /// Tried again after its back-off, which began at `since`: time spent parked counts.
+    pub fn back_off(&mut self, key: &Key, since: Time) {
         let Some(waiting) = self.waiting.get_mut(key) else { return };
-        if let State::Parked { since, .. } = waiting.state {
-            self.parked.remove(&(since, key.clone()));
+        match waiting.state {
+            State::Active => drop(self.active.remove(&rank(&waiting.pod))),
+            State::BackingOff(at) => drop(self.backing_off.remove(&(at, key.clone()))),
+            State::Parked { since, .. } => drop(self.parked.remove(&(since, key.clone()))),
+            State::Gated => {}
         }
         let doublings = waiting.attempts.saturating_sub(1).min(10);
-        let at = now.plus_ms((BACKOFF_FIRST_MS << doublings).min(BACKOFF_MAX_MS));
+        let at = since.plus_ms((BACKOFF_FIRST_MS << doublings).min(BACKOFF_MAX_MS));
         waiting.state = State::BackingOff(at);
         self.backing_off.insert((at, key.clone()));
     }
 
     /// Something happened: pods whose rejectors care are tried again after their back-off.
-    pub fn wake(&mut self, wake: Wake, now: Time) {
+    pub fn wake(&mut self, wake: Wake) {
         let cares = |plugin: &&'static str| {
             PLUGINS.iter().any(|p| p.name == *plugin && p.wakes.contains(&wake))
         };
-        let woken: Vec<Key> = self
+        let woken: Vec<(Time, Key)> = self
             .parked
             .iter()
             .filter(|(_, key)| match self.waiting.get(key).map(|w| &w.state) {
                 Some(State::Parked { rejectors, .. }) => rejectors.iter().any(cares),
                 _ => false,
             })
-            .map(|(_, key)| key.clone())
+            .cloned()
             .collect();
-        for key in woken {
-            self.back_off(&key, now);
+        for (since, key) in woken {
+            self.back_off(&key, since);
         }
     }
 
     /// Moves pods whose time has come to the active ones.
     pub fn ring(&mut self, now: Time) {
+        while let Some((since, key)) = self.parked.first().cloned() {
+            if since.plus_ms(PARKED_MAX_MS) > now {
+                break;
+            }
+            self.back_off(&key, since);
+        }
         while let Some((at, key)) = self.backing_off.first().cloned() {
             if at > now {
                 break;
@@ -144,12 +154,6 @@ impl Queue {
                 waiting.state = State::Active;
                 self.active.insert(rank(&waiting.pod));
             }
-        }
-        while let Some((since, key)) = self.parked.first().cloned() {
-            if since.plus_ms(PARKED_MAX_MS) > now {
-                break;
-            }
-            self.back_off(&key, now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The state machine: changes in, decisions out.
 
 use crate::cluster::{Cluster, is};
-use crate::decide::{self, Cycle};
+use crate::decide::{self, Cycle, Filtered};
 use crate::needs::PodNeeds;
 use crate::preempt::{self, Preemption};
 use crate::queue::Queue;
@@ -59,28 +59,28 @@ impl Scheduler {
         let mut out = Self { names, cluster, queue: Queue::default(), start: 0, luck: seed | 1 };
         for plural in ["namespaces", "nodes", "pods"] {
             for object in view.list(&Resource::new("", plural), None) {
-                out.take_in(&appeared(object), Time::default());
+                out.take_in(&appeared(object));
             }
         }
         out
     }
 
     /// One change of anything.
-    pub fn take_in(&mut self, change: &Change, now: Time) {
+    pub fn take_in(&mut self, change: &Change) {
         let resource = &change.after.key.resource;
         if is(resource, "pods") {
-            self.pod_changed(change, now);
+            self.pod_changed(change);
         } else if is(resource, "nodes") {
             self.cluster.node_changed(change);
-            self.queue.wake(Wake::Node, now);
+            self.queue.wake(Wake::Node);
         } else if is(resource, "namespaces") {
             self.cluster.namespace_changed(change);
         } else if VOLUMES.contains(&resource.as_str()) {
-            self.queue.wake(Wake::Volume, now);
+            self.queue.wake(Wake::Volume);
         }
     }
 
-    fn pod_changed(&mut self, change: &Change, now: Time) {
+    fn pod_changed(&mut self, change: &Change) {
         let key = &change.after.key;
         let pod = if change.deletion { None } else { PodNeeds::of(&change.after) };
         match pod {
@@ -88,14 +88,14 @@ impl Scheduler {
                 self.queue.remove(key);
                 self.cluster.withdraw(key);
                 self.cluster.place(Arc::new(pod));
-                self.queue.wake(Wake::PodCame, now);
+                self.queue.wake(Wake::PodCame);
             }
             Some(pod) if !pod.finished && !pod.terminating => self.pending(pod, change),
             _ => {
                 self.queue.remove(key);
                 self.cluster.withdraw(key);
                 if self.cluster.displace(key) {
-                    self.queue.wake(Wake::PodGone, now);
+                    self.queue.wake(Wake::PodGone);
                 }
             }
         }
@@ -144,13 +144,8 @@ impl Scheduler {
             }
             None => {
                 let found = preempt::preempt(&mut cycle, &filtered);
-                let rejectors: BTreeSet<&'static str> = filtered
-                    .rejected
-                    .iter()
-                    .flat_map(|(_, r)| r.iter().map(|r| r.plugin))
-                    .collect();
-                let message = decide::message(self.cluster.size(), &filtered.rejected);
-                self.queue.park(&pod.key, with_node_events(rejectors), now);
+                let message = decide::message(self.cluster.size(), &filtered);
+                self.queue.park(&pod.key, rejectors(&filtered), now);
                 Some(Decision::Wait(verdicts(&pod, message, found)))
             }
         }
@@ -173,6 +168,18 @@ impl Scheduler {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Counts what `other` has been asked to count.
+    #[cfg(test)]
+    pub(crate) fn learn_like(&mut self, other: &Cluster) {
+        let questions: Vec<_> = other.tally.counted().map(|(q, _)| q.clone()).collect();
+        self.cluster.learn(&questions);
+    }
+
     /// xorshift64: ties need no better.
     fn luck(&mut self) -> u64 {
         self.luck ^= self.luck << 13;
@@ -183,12 +190,18 @@ impl Scheduler {
 }
 
 /// Without any node nothing rejected the pod; the first node wakes it.
-fn with_node_events(mut rejectors: BTreeSet<&'static str>) -> BTreeSet<&'static str> {
+fn rejectors(filtered: &Filtered) -> BTreeSet<&'static str> {
+    let by_nodes = filtered.rejected.iter().flat_map(|(_, reasons)| reasons);
+    let mut rejectors: BTreeSet<_> =
+        by_nodes.chain(&filtered.outright).map(|reason| reason.plugin).collect();
     if rejectors.is_empty() {
         rejectors.insert(crate::plugins::fit::PLUGIN.name);
     }
     rejectors
 }
+
+/// What upstream's DynamicResources adds for every pod it cannot help (plugins/dynamicresources, `PostFilter`).
+const CLAIMS: &str = "no new claims to deallocate";
 
 fn verdicts(pod: &PodNeeds, message: String, found: Preemption) -> Verdicts {
     let (message, nominated, victims) = match found {
@@ -196,7 +209,9 @@ fn verdicts(pod: &PodNeeds, message: String, found: Preemption) -> Verdicts {
             (message, Some(v.node), v.pods.iter().map(|p| p.key.clone()).collect())
         }
         Preemption::Hopeless(why) if why.is_empty() => (message, None, Vec::new()),
-        Preemption::Hopeless(why) => (format!("{message} preemption: {why}"), None, Vec::new()),
+        Preemption::Hopeless(why) => {
+            (format!("{message} {CLAIMS}, preemption: {why}"), None, Vec::new())
+        }
     };
     let (uid, about) = (pod.uid.clone(), pod.reference.clone());
     Verdicts { pod: pod.key.clone(), uid, message, nominated, victims, about }

@@ -37,6 +37,11 @@ pub enum Normalise {
     Spread,
 }
 
+impl Normalise {
+    /// The raw score of a node that scores nothing, whatever the others have (`Spread` only).
+    pub const IGNORED: i64 = -1;
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {

@@ -42,6 +42,11 @@ impl Tally {
         self.counters.get(question)
     }
 
+    #[cfg(test)]
+    pub fn counted(&self) -> impl Iterator<Item = (&Question, &Counts)> {
+        self.counters.iter()
+    }
+
     pub fn learn(&mut self, question: Question, counts: Counts) {
         if self.counters.len() >= COUNTERS_MAX {
             self.counters.clear();

@@ -21,15 +21,8 @@ const LEAST: i64 = 23 * 1024 * 1024;
 const MOST_PER_CONTAINER: i64 = 1000 * 1024 * 1024;
 
 fn score(cycle: &Cycle<'_>, node: &NodeView) -> i64 {
-    let here: i64 =
-        cycle.pod.images.iter().filter_map(|image| node.images.get(&tagged(image))).sum();
+    let here: i64 = cycle.pod.images.iter().filter_map(|image| node.images.get(image)).sum();
     let containers = i64::try_from(cycle.pod.containers.max(1)).unwrap_or(1);
     let most = MOST_PER_CONTAINER * containers;
     100 * (here.clamp(LEAST, most) - LEAST) / (most - LEAST)
-}
-
-/// A reference without tag or digest means `latest`.
-fn tagged(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.into() } else { format!("{image}:latest") }
 }

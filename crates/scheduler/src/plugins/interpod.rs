@@ -1,6 +1,6 @@
 //! InterPodAffinity (plugins/interpodaffinity/).
 
-use super::reject;
+use super::{reject, reject_for_good};
 use crate::decide::{Cycle, Rejection};
 use crate::node::NodeView;
 use crate::table::{Normalise, Plugin, Score, Wake};
@@ -19,7 +19,7 @@ pub(crate) static PLUGIN: Plugin = Plugin {
 
 fn filter(cycle: &Cycle<'_>, node: &NodeView) -> Vec<Rejection> {
     if !near_enough(cycle, node) {
-        return reject(NAME, "node(s) didn't match pod affinity rules");
+        return reject_for_good(NAME, "node(s) didn't match pod affinity rules");
     }
     if cycle.pod.anti_affinity.iter().any(|term| here(cycle, term, node) > 0) {
         return reject(NAME, "node(s) didn't match pod anti-affinity rules");
@@ -68,18 +68,16 @@ fn matches_itself(cycle: &Cycle<'_>, term: &PodTerm) -> bool {
 
 /// A pod in the node's place wants to be away from pods like this one.
 fn unwelcome(cycle: &Cycle<'_>, node: &NodeView) -> bool {
-    let carried = cycle.cluster.tally.carried(Counting::AntiAffine);
-    carried.filter(|(term, _)| matches_itself(cycle, term)).any(|(term, counts)| {
+    cycle.shunned_by.iter().any(|(term, counts)| {
         let Some(place) = node.labels.get(&term.topology) else { return false };
-        let gone = cycle.removed.iter().flat_map(|p| &p.anti_affinity).filter(|t| *t == term);
+        let gone = cycle.removed.iter().flat_map(|p| &p.anti_affinity).filter(|t| t == term);
         let left = counts.get(place).copied().unwrap_or(0);
         left > i64::try_from(gone.count()).unwrap_or(0)
     })
 }
 
 fn scores(cycle: &Cycle<'_>) -> bool {
-    !cycle.pod.preferred_pods.is_empty()
-        || cycle.cluster.tally.carried(Counting::Preferring).next().is_some()
+    !cycle.pod.preferred_pods.is_empty() || !cycle.liked_by.is_empty()
 }
 
 fn score(cycle: &Cycle<'_>, node: &NodeView) -> i64 {
@@ -89,9 +87,9 @@ fn score(cycle: &Cycle<'_>, node: &NodeView) -> i64 {
         .iter()
         .map(|(weight, term)| i64::from(*weight) * here(cycle, term, node))
         .sum();
-    let carried = cycle.cluster.tally.carried(Counting::Preferring);
-    let likers: i64 = carried
-        .filter(|(term, _)| matches_itself(cycle, term))
+    let likers: i64 = cycle
+        .liked_by
+        .iter()
         .filter_map(|(term, counts)| counts.get(node.labels.get(&term.topology)?))
         .sum();
     liked + likers

@@ -41,8 +41,9 @@ impl<'a> SpreadState<'a> {
 
     fn one(constraint: &'a Spread, pod: &'a PodNeeds, cluster: &'a Cluster) -> Self {
         let topology = &constraint.term.topology;
-        let narrowed =
-            constraint.honours_taints || constraint.honours_affinity && pod.restricts_nodes();
+        let narrowed = constraint.honours_taints
+            || constraint.honours_affinity && pod.restricts_nodes()
+            || pod.spread.iter().any(|other| other.term.topology != *topology);
         let known = cluster
             .matching(Counting::Staying, &constraint.term)
             .zip(cluster.domains(topology))
@@ -75,6 +76,7 @@ fn count_eligible(constraint: &Spread, pod: &PodNeeds, cluster: &Cluster) -> (Co
     let (mut counts, mut domains) = (Counts::new(), Counts::new());
     let eligible = |node: &&NodeView| {
         node.exists
+            && has_all_places(pod, constraint, node)
             && (!constraint.honours_affinity || node_affinity::matches(pod, node))
             && (!constraint.honours_taints || untainted(pod, node))
     };
@@ -88,6 +90,13 @@ fn count_eligible(constraint: &Spread, pod: &PodNeeds, cluster: &Cluster) -> (Co
         bump(&mut counts, place, i64::try_from(here.count()).unwrap_or(i64::MAX));
     }
     (counts, domains)
+}
+
+/// Nodes without the label of any constraint of the same sort do not count for the others either
+/// (`nodeLabelsMatchSpreadConstraints`).
+fn has_all_places(pod: &PodNeeds, constraint: &Spread, node: &NodeView) -> bool {
+    let same = pod.spread.iter().filter(|other| other.hard == constraint.hard);
+    same.map(|other| &other.term.topology).all(|label| node.labels.contains_key(label))
 }
 
 fn untainted(pod: &PodNeeds, node: &NodeView) -> bool {
@@ -126,6 +135,9 @@ fn imagined_away(cycle: &Cycle<'_>, state: &SpreadState<'_>) -> i64 {
 /// How crowded the node's places are; fewer is better, which normalising turns round.
 fn score(cycle: &Cycle<'_>, node: &NodeView) -> i64 {
     let soft = cycle.spread.iter().filter(|s| !s.constraint.hard);
+    if !soft.clone().all(|state| node.labels.contains_key(&state.constraint.term.topology)) {
+        return Normalise::IGNORED;
+    }
     let crowd: f64 = soft
         .filter_map(|state| {
             let place = node.labels.get(&state.constraint.term.topology)?;

@@ -3,13 +3,14 @@
 //! Claims that wait for their first consumer are left to whoever provisions on the chosen node; this plugin makes
 //! sure that what is bound already can be reached from there.
 
-use super::{reject, reject_for_good};
+use super::reject_for_good;
 use crate::decide::{Cycle, Rejection};
 use crate::node::NodeView;
 use crate::table::{Plugin, Wake};
 use crate::terms::NodeTerm;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
+use std::borrow::Cow;
 use std::sync::Arc;
 use typed::Read;
 
@@ -23,24 +24,29 @@ pub(crate) static PLUGIN: Plugin = Plugin {
     wakes: &[Wake::Node, Wake::Volume],
 };
 
-fn filter(cycle: &Cycle<'_>, node: &NodeView) -> Vec<Rejection> {
-    for name in &cycle.pod.claims {
-        let Some(claim) = cycle.view.read::<PersistentVolumeClaim>(&cycle.pod.key.namespace, name)
-        else {
-            return reject_for_good(NAME, format!("persistentvolumeclaim {name:?} not found"));
+/// What is wrong with the pod's claims whatever the node (upstream's `PreFilter`).
+pub(crate) fn refused(cycle: &Cycle<'_>) -> Option<Rejection> {
+    let wrong = |name: &String| -> Option<Cow<'static, str>> {
+        let namespace = &cycle.pod.key.namespace;
+        let Some(claim) = cycle.view.read::<PersistentVolumeClaim>(namespace, name) else {
+            return Some(format!("persistentvolumeclaim {name:?} not found").into());
         };
         if claim.metadata.deletion_timestamp.is_some() {
-            let reason = format!("persistentvolumeclaim {name:?} is being deleted");
-            return reject_for_good(NAME, reason);
+            return Some(format!("persistentvolumeclaim {name:?} is being deleted").into());
         }
-        let rejections = match volume(cycle, &claim) {
-            Some(volume) if is_reachable(&volume, node) => Vec::new(),
-            Some(_) => reject_for_good(NAME, "node(s) had volume node affinity conflict"),
-            None if waits(cycle, &claim) => Vec::new(),
-            None => reject(NAME, "pod has unbound immediate PersistentVolumeClaims"),
-        };
-        if !rejections.is_empty() {
-            return rejections;
+        let unbound = volume(cycle, &claim).is_none() && !waits(cycle, &claim);
+        unbound.then(|| "pod has unbound immediate PersistentVolumeClaims".into())
+    };
+    let reason = cycle.pod.claims.iter().find_map(wrong)?;
+    Some(Rejection { plugin: NAME, reason, resolvable: false })
+}
+
+fn filter(cycle: &Cycle<'_>, node: &NodeView) -> Vec<Rejection> {
+    for name in &cycle.pod.claims {
+        let claim = cycle.view.read::<PersistentVolumeClaim>(&cycle.pod.key.namespace, name);
+        let volume = claim.and_then(|claim| volume(cycle, &claim));
+        if volume.is_some_and(|volume| !is_reachable(&volume, node)) {
+            return reject_for_good(NAME, "node(s) had volume node affinity conflict");
         }
     }
     Vec::new()
