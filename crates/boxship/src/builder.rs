@@ -37,7 +37,7 @@ impl docker_http::Builder for DockerBuilder {
         Box::pin(async move {
             let filters = query.filters()?;
             filters.only(&["until", "id", "type", "inuse", "private", "shared", "description"])?;
-            let age = filters.get("until").next().map(|u| age(u)).transpose()?;
+            let age = filters.get("until").next().map(age).transpose()?;
             let until = SystemTime::now() - age.unwrap_or_default();
             let mounts = if query.flag("all") { PruneMounts::Yes } else { PruneMounts::No };
             let pruned = tokio::task::spawn_blocking(move || builder.prune(until, mounts)).await;

@@ -1,10 +1,12 @@
 //! `boxship engine`: the container engine behind the Docker API, and `boxship keeper`, the process it leaves its
 //! containers with.
 
+use crate::builder::DockerBuilder;
 use crate::command::Row;
 use crate::failure::Failure;
 use crate::server::{data_dir, data_dir_arg, runtime, stopped};
 use ::engine::{Engine, EngineConfig};
+use build::{Builder, BuilderConfig};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use docker_http::{Face, serve_unix};
 use image::{ImageStore, RegistriesConfig};
@@ -50,7 +52,7 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     runtime()?.block_on(async {
         let engine = open(args, data_dir(args)).await?;
-        let face = DockerFace::start(args, engine)?;
+        let face = DockerFace::start(args, engine).await?;
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
         stopped().await?;
         face.stop().await;
@@ -85,7 +87,7 @@ pub struct DockerFace {
 }
 
 impl DockerFace {
-    pub fn start(args: &ArgMatches, engine: Arc<Engine>) -> Result<Self, Failure> {
+    pub async fn start(args: &ArgMatches, engine: Arc<Engine>) -> Result<Self, Failure> {
         let host: &String = args.get_one("host").expect("it has a default");
         let what = || format!("listen on `{host}`");
         let socket = host
@@ -98,7 +100,8 @@ impl DockerFace {
         refuse_if_served(&socket, &what)?;
         let listener = UnixListener::bind(&socket).map_err(|e| Failure::new(what(), e))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let face = Arc::new(Face { engine, builder: None });
+        let builder = Arc::new(DockerBuilder(open_builder(&engine).await?));
+        let face = Arc::new(Face { engine, builder: Some(builder) });
         let task = tokio::spawn(serve_unix(face, listener, async move { drop(stopped.await) }));
         Ok(Self { socket, stop, task })
     }
@@ -109,6 +112,17 @@ impl DockerFace {
         let _ = self.task.await;
         let _ = std::fs::remove_file(&self.socket);
     }
+}
+
+/// Cached layers of builds may take this much together.
+const BUILD_CACHE_BYTES: u64 = 20 << 30;
+
+async fn open_builder(engine: &Arc<Engine>) -> Result<Arc<Builder>, Failure> {
+    let config = BuilderConfig {
+        data_dir: engine.config.data_dir.join("build"),
+        cache_limit: BUILD_CACHE_BYTES,
+    };
+    Builder::open(engine.clone(), config).await.map_err(|e| Failure::new("open the builder", e))
 }
 
 /// A socket somebody answers on is not taken away; one left behind is.

@@ -1,5 +1,6 @@
 //! `boxship`: Docker and Kubernetes in one binary. This crate only puts the pieces together.
 
+mod builder;
 mod command;
 mod connect;
 mod engine;

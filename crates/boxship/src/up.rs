@@ -44,7 +44,7 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
             plane.serve_also(address).await;
         }
         plane.connect.attach(node.streams());
-        let face = DockerFace::start(args, engine)?;
+        let face = DockerFace::start(args, engine).await?;
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
         stopped().await?;
         face.stop().await;

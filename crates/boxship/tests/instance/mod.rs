@@ -4,13 +4,18 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Instances of one machine share its Service addresses, so tests take turns.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 pub struct Instance {
     name: String,
     dir: PathBuf,
     port: u16,
     child: Child,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// Slow machines get this long for anything that should happen soon.
@@ -30,12 +35,14 @@ impl Instance {
                 return None;
             }
         }
+        // A test that failed while it had the turn says so itself.
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("t{}-{name}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&dir).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = spawn(&name, &dir, port);
-        Some(Self { name, dir, port, child })
+        Some(Self { name, dir, port, child, _turn: turn })
     }
 
     /// `kill -9`, as a crash would.
