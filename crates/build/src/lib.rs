@@ -18,6 +18,7 @@ mod execute;
 mod finish;
 mod mounts;
 mod owner;
+mod plain;
 mod recover;
 mod rooted;
 mod run_step;
@@ -30,7 +31,8 @@ pub use cache::{CacheRow, Pruned};
 pub use classic::Classic;
 pub use context::Context;
 pub use error::{BuildError, Result};
-pub use execute::Event;
+pub use execute::{Event, Source};
+pub use plain::Plain;
 
 use std::collections::BTreeMap;
 

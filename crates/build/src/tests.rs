@@ -8,6 +8,7 @@ use dockerfile::ignore::Ignore;
 use crate::classic::Classic;
 use crate::context::{Context, Packing, packing};
 use crate::execute::{Event, Source};
+use crate::plain::Plain;
 use crate::select::{Forest, Picked};
 use crate::{content, owner, rooted, stubs};
 
@@ -37,6 +38,24 @@ fn steps_come_out_in_order() {
     let wanted = "Step 1/3 : FROM a\n ---> 000\nStep 2/3 : ENV b\n ---> 000\nStep 3/3 : RUN c\n\
                   early\nlate\n ---> 111\n";
     assert_eq!(out, wanted);
+}
+
+#[test]
+fn plain_lines_name_their_step() {
+    let mut plain = Plain::default();
+    let steps = vec![("FROM a".into(), Some(0)), ("ENV b".into(), None), ("RUN c".into(), Some(1))];
+    let log = |text: &str| Event::Log(Some(1), text.as_bytes().to_vec());
+    let events = [
+        Event::Steps(steps),
+        Event::Started(1),
+        log("one\ntw"),
+        log("o\nend"),
+        Event::Done(1, "111".into(), Source::Execution),
+        Event::Started(0),
+        Event::Done(0, "000".into(), Source::Cache),
+    ];
+    let out: String = events.iter().flat_map(|e| plain.feed(e)).collect();
+    assert_eq!(out, "#3 RUN c\n#3 one\n#3 two\n#3 end\n#3 DONE\n#1 FROM a\n#1 CACHED\n");
 }
 
 #[test]

@@ -49,21 +49,8 @@ pub fn apply(
             }
             format!("LABEL {}", shown.join(" "))
         }
-        Command::Cmd(form) => {
-            let args = command_line(form, config);
-            let shown = format!("CMD {}", json(&args));
-            config.cmd = Some(args);
-            shown
-        }
-        Command::Entrypoint(form) => {
-            let args = command_line(form, config);
-            let shown = format!("ENTRYPOINT {}", json(&args));
-            config.entrypoint = Some(args);
-            if !setting.cmd_set {
-                config.cmd = None;
-            }
-            shown
-        }
+        Command::Cmd(form) => program("CMD", form, config, setting),
+        Command::Entrypoint(form) => program("ENTRYPOINT", form, config, setting),
         Command::Expose(ports) => expose(ports, config, &scope, setting.escape)?,
         Command::Volume(paths) => {
             let paths = paths.iter().map(|p| word(p)).collect::<Result<Vec<_>, _>>()?;
@@ -93,6 +80,21 @@ pub fn apply(
         _ => return Ok(None),
     };
     Ok(Some(Applied { created_by }))
+}
+
+/// CMD and ENTRYPOINT.
+fn program(keyword: &str, form: &Form, config: &mut Config, setting: &Setting<'_>) -> String {
+    let args = command_line(form, config);
+    let shown = format!("{keyword} {}", json(&args));
+    if keyword == "CMD" {
+        config.cmd = Some(args);
+        return shown;
+    }
+    config.entrypoint = Some(args);
+    if !setting.cmd_set {
+        config.cmd = None;
+    }
+    shown
 }
 
 pub fn json(words: &[String]) -> String {
