@@ -46,12 +46,14 @@ pub struct Cache {
     root: PathBuf,
     /// Bytes of all layers together.
     limit: u64,
+    /// Held while a row and its snapshot are replaced: two builds may make the same thing.
+    turn: std::sync::Mutex<()>,
 }
 
 impl Cache {
     pub fn open(images: ImageStore, root: PathBuf, limit: u64) -> Result<Self> {
         std::fs::create_dir_all(&root).doing(|| format!("making {}", root.display()))?;
-        let cache = Self { images, root, limit };
+        let cache = Self { images, root, limit, turn: std::sync::Mutex::default() };
         cache.drop_orphans();
         Ok(cache)
     }
@@ -74,6 +76,7 @@ impl Cache {
     }
 
     pub fn find(&self, key: &str) -> Option<Row> {
+        let _turn = self.turn.lock().expect("no panic happens under this lock");
         let path = self.path(key);
         let row: Row = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
         self.images.snapshots().get(&format!("{HELD}{key}")).ok()?;
@@ -84,6 +87,7 @@ impl Cache {
 
     /// Replaces what was there. The snapshot comes first: a row is never without one.
     pub fn put(&self, key: &str, row: &Row) -> Result<()> {
+        let _turn = self.turn.lock().expect("no panic happens under this lock");
         self.remove(key)?;
         let layers: Vec<Layer> = row.layer.iter().cloned().collect();
         self.images.snapshots().view(&format!("{HELD}{key}"), &Base::Layers(layers))?;
@@ -95,7 +99,7 @@ impl Cache {
         std::fs::rename(&fresh, &path).doing(writing)
     }
 
-    pub fn remove(&self, key: &str) -> Result<()> {
+    fn remove(&self, key: &str) -> Result<()> {
         match std::fs::remove_file(self.path(key)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(e).doing(|| format!("removing the cache row {key}"));
@@ -138,6 +142,7 @@ impl Cache {
     }
 
     fn drop_row(&self, row: CacheRow, pruned: &mut Pruned) -> Result<()> {
+        let _turn = self.turn.lock().expect("no panic happens under this lock");
         self.remove(&row.key)?;
         pruned.bytes += row.size;
         pruned.keys.push(row.key);

@@ -148,6 +148,8 @@ fn docker_builds() {
     multi_stage(&engine);
     warm_is_the_same_image(&engine);
     one_changed_file(&engine);
+    epochs(&engine);
+    same_build_twice_at_once(&engine);
     failures(&engine);
     killed_builds_leave_nothing(&mut engine);
 }
@@ -181,6 +183,23 @@ fn one_changed_file(engine: &Engine) {
     let out = engine.ok(&["build", "-t", "one", "c"]);
     assert_eq!(out.matches("Using cache").count(), 1, "{out}");
     assert_eq!(engine.ok(&["run", "--rm", "one", "cat", "/app/out.txt"]), "hello C\nB\n");
+}
+
+fn epochs(engine: &Engine) {
+    let args = ["build", "-t", "epoch", "--build-arg", "SOURCE_DATE_EPOCH=0", "c"];
+    engine.ok(&args);
+    let created = engine.ok(&["image", "inspect", "epoch", "--format", "{{.Created}}"]);
+    assert_eq!(created, "1970-01-01T00:00:00Z\n");
+}
+
+fn same_build_twice_at_once(engine: &Engine) {
+    std::thread::scope(|scope| {
+        for name in ["left", "right"] {
+            scope.spawn(move || engine.ok(&["build", "--no-cache", "-t", name, "c"]));
+        }
+    });
+    engine.ok(&["build", "-t", "again", "c"]);
+    assert_eq!(engine.ok(&["run", "--rm", "again", "cat", "/app/out.txt"]), "hello C\nB\n");
 }
 
 fn failures(engine: &Engine) {
