@@ -152,7 +152,7 @@ fn heal(cluster: &mut Cluster, owner: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn deployments_converge(acts in proptest::collection::vec(act(), 1..25)) {

@@ -257,7 +257,7 @@ fn an_indexed_job_with_limits_per_index() {
     assert_eq!(pod["spec"]["hostname"], "sum-1");
     assert_eq!(
         pod["spec"]["containers"][0]["env"][0]["valueFrom"]["fieldRef"]["fieldPath"],
-        "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+        "metadata.labels['batch.kubernetes.io/job-completion-index']"
     );
     end_pod(&mut cluster, &running[0], "Succeeded");
     end_pod(&mut cluster, &running[1], "Failed");

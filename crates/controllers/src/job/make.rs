@@ -198,7 +198,7 @@ fn tell_index(container: &mut Value) {
     if env.iter().any(|one| one["name"] == NAME) {
         return;
     }
-    let path = format!("metadata.annotations['{INDEX}']");
+    let path = format!("metadata.labels['{INDEX}']");
     env.push(json!({ "name": NAME, "valueFrom": { "fieldRef": { "fieldPath": path } } }));
     container["env"] = env.into();
 }
