@@ -1,6 +1,11 @@
 //! Built-in admission, in upstream's order.
 
 mod escalation;
+mod limit_ranger;
+mod quota;
+mod small;
+#[cfg(test)]
+mod tests;
 
 use crate::admission::{Admit, AdmitRow, Extras, Operation};
 use crate::core::pod_defaults::{each, set_text};
@@ -12,10 +17,19 @@ use store::Key;
 /// Every built-in admission plugin.
 pub static ADMISSION: &[AdmitRow] = &[
     AdmitRow { name: "NamespaceLifecycle", mutate: Some(lifecycle), validate: Some(guard) },
+    AdmitRow {
+        name: "LimitRanger",
+        mutate: Some(limit_ranger::mutate),
+        validate: Some(limit_ranger::validate),
+    },
     AdmitRow { name: "ServiceAccount", mutate: Some(service_account), validate: None },
+    AdmitRow { name: "TaintNodesByCondition", mutate: Some(small::taint), validate: None },
     AdmitRow { name: "Priority", mutate: Some(priority), validate: None },
     AdmitRow { name: "DefaultTolerationSeconds", mutate: Some(tolerations), validate: None },
     AdmitRow { name: "DefaultStorageClass", mutate: Some(storage_class), validate: None },
+    AdmitRow { name: "StorageObjectInUseProtection", mutate: Some(small::protect), validate: None },
+    AdmitRow { name: "RuntimeClass", mutate: Some(small::runtime_class), validate: None },
+    AdmitRow { name: "DefaultIngressClass", mutate: Some(small::ingress_class), validate: None },
     AdmitRow { name: "CertificateRequester", mutate: Some(requester), validate: None },
     AdmitRow { name: "ServiceAllocation", mutate: Some(crate::allocate::service), validate: None },
     AdmitRow { name: "Escalation", mutate: None, validate: Some(escalation::check) },
@@ -24,6 +38,8 @@ pub static ADMISSION: &[AdmitRow] = &[
         mutate: Some(crate::extension::establish),
         validate: None,
     },
+    // Last, so that nothing is charged that another plugin refuses.
+    AdmitRow { name: "ResourceQuota", mutate: None, validate: Some(quota::validate) },
 ];
 
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];

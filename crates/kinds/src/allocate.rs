@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use store::{Key, View};
 
 /// Used until a ServiceCIDR exists.
-const DEFAULT_RANGE: &str = "10.96.0.0/12";
+pub(crate) const DEFAULT_RANGE: &str = "10.96.0.0/12";
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
 /// Mutating admission of services.

@@ -24,6 +24,7 @@ mod review;
 mod row;
 mod rows;
 mod storage;
+mod system;
 mod table;
 
 pub use access::{AllowAll, Attributes, Authorizer, Decision, NoTokens, Tokens};
@@ -31,6 +32,7 @@ pub use admission::{Admit, AdmitRow, Also, AlsoChange, Extras, Operation};
 pub use admit::ADMISSION;
 pub use row::*;
 pub use rows::keep_status as keep_custom_status;
+pub use system::system_objects;
 pub use table::{elapsed, joined_pairs, list, plain, selector_text, text};
 
 /// Group and plural of the kind whose objects define further kinds.
