@@ -44,7 +44,7 @@ fn plan(view: &View, key: &Key, _: Time) -> Plan {
     let Some(name) = calls::annotation(&secret.metadata, NAME) else { return plan };
     let account = view.get(&ServiceAccount::key(&key.namespace, name));
     let of = calls::annotation(&secret.metadata, UID);
-    if !account.is_some_and(|a| of.is_none_or(|uid| *uid == *a.head.uid)) {
+    if account.is_none_or(|a| of.is_some_and(|uid| *uid != *a.head.uid)) {
         plan.call(calls::delete::<Secret>(&secret.metadata));
     }
     plan
