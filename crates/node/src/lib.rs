@@ -11,6 +11,7 @@ mod ops;
 mod register;
 mod report;
 mod round;
+mod storage;
 pub mod streams;
 mod worker;
 

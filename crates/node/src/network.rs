@@ -35,7 +35,7 @@ pub(crate) struct Network {
 }
 
 /// Kinds whose changes matter.
-const INPUTS: [&str; 3] = ["services", "endpointslices", "namespaces"];
+const INPUTS: [&str; 3] = ["services", "endpointslices.discovery.k8s.io", "namespaces"];
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Problem {
     Problem::internal(format!("pod network: {what}: {error}"))

@@ -5,6 +5,7 @@ use crate::labels::{POD_NAME, POD_NAMESPACE, POD_UID};
 use crate::network::Network;
 use crate::ops::Hands;
 use crate::register::{self, Machine};
+use crate::storage;
 use crate::streams::Streams;
 use crate::worker::{self, Bell};
 use client::Client;
@@ -48,6 +49,7 @@ impl Node {
         let network = Network::open(hands.acting_as("system:boxship:network")).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(network.run());
+        tasks.spawn(storage::run(hands.acting_as("system:boxship:storage")));
         tasks.spawn(register::heartbeat(client, hands.config.name.clone()));
         tasks.spawn(rounds(hands));
         Ok(Self { tasks, streams })

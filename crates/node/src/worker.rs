@@ -158,8 +158,13 @@ impl Worker {
 
     /// Waits for the next thing to happen.
     async fn rest(&mut self, pod: &Arc<Pod>, plan: &PodPlan) {
+        let tokens = volumes::tokens_due(&self.hands, pod);
+        // One that could not be replaced is tried again, but not at once.
+        let soon = client::now().0 + 10_000_000;
+        let replace = tokens.map(|at| meta::Time(at.0.max(soon)));
+        let wake = [plan.wake, replace].into_iter().flatten().min();
         let asleep = async {
-            match plan.wake {
+            match wake {
                 Some(at) => {
                     let micros = u64::try_from(at.0 - client::now().0).unwrap_or(0);
                     tokio::time::sleep(Duration::from_micros(micros)).await;
@@ -175,7 +180,11 @@ impl Worker {
                     volumes::refresh(&self.hands, pod).await;
                 }
             }
-            () = asleep => {}
+            () = asleep => {
+                if tokens.is_some_and(|at| at <= client::now()) {
+                    volumes::refresh(&self.hands, pod).await;
+                }
+            }
         }
         while let Some(done) = self.tasks.try_join_next() {
             if let Err(error) = done

@@ -8,7 +8,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use meta::{Problem, Reason, Value};
 use serde_json::json;
 use std::net::IpAddr;
-use typed::Kind;
+use typed::{Kind, Read};
 
 /// Creates what is missing and points it at this node.
 pub(super) async fn ensure(client: &Client, config: &NodeConfig) -> Result<(), Problem> {
@@ -29,6 +29,11 @@ fn first_of(cidr: &str) -> String {
 }
 
 async fn create<K: Kind>(client: &Client, namespace: &str, object: Value) -> Result<(), Problem> {
+    // Looked up first: a second Service with the same address is refused for its address, not for its name.
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if client.view().read::<K>(namespace, name).is_some() {
+        return Ok(());
+    }
     let call = Call::new(Verb::Create(object), K::gvr(), namespace, "");
     match client.call(&call).await {
         Err(problem) if problem.reason != Reason::AlreadyExists => Err(problem),

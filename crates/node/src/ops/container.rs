@@ -61,7 +61,7 @@ pub(crate) fn find(pod: &Pod, name: &str) -> Option<Container> {
 }
 
 /// Pulls as the policy says (pkg/kubelet/images/image_manager.go).
-async fn pull(
+pub(crate) async fn pull(
     hands: &Hands,
     container: &Container,
 ) -> Result<Vec<(&'static str, String)>, Trouble> {

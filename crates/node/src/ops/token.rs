@@ -2,9 +2,11 @@
 
 use super::Hands;
 use api::{Call, Verb};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kubelet::TokenFile;
-use meta::{Problem, Value};
+use meta::{Problem, Time, Value};
 use serde_json::json;
 use typed::Kind;
 
@@ -34,4 +36,28 @@ pub(crate) async fn mint(hands: &Hands, pod: &Pod, wanted: &TokenFile) -> Result
     token.ok_or_else(|| {
         Problem::internal(format!("no token for {namespace}/{name}: {}", Value::Null))
     })
+}
+
+/// When a token is to be replaced: after four fifths of its life, or a day. `None` for what is no token.
+pub(crate) fn due(token: &[u8]) -> Option<Time> {
+    const DAY: i64 = 24 * 3600;
+    let payload = token.split(|byte| *byte == b'.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let (issued, expires) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?);
+    let keep = (expires.saturating_sub(issued) / 5 * 4).min(DAY);
+    Some(Time(issued.saturating_add(keep).saturating_mul(1_000_000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_replaced_in_time() {
+        let token = |claims: &str| format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
+        let due_secs = |claims: &str| due(token(claims).as_bytes()).map(|at| at.0 / 1_000_000);
+        assert_eq!(due_secs(r#"{"iat":1000,"exp":2000}"#), Some(1800));
+        assert_eq!(due_secs(r#"{"iat":0,"exp":31536000}"#), Some(86400));
+        assert_eq!(due(b"no token"), None);
+    }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 use kubelet::VolumeContent;
+use meta::Time;
 use nix::mount::{MntFlags, MsFlags};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -56,9 +57,48 @@ async fn make(hands: &Hands, pod: &Pod, volume: &Volume) -> Result<(), Trouble> 
     let content = hands.with_sources(pod, &pod_ips(hands, pod), |s| kubelet::content(volume, s));
     match content.map_err(trouble)? {
         Some(content) => write_content(hands, pod, &dir, content).await,
-        None if volume.persistent_volume_claim.is_some() || volume.image.is_some() => Ok(()),
+        None if volume.image.is_some() => image_volume(hands, volume).await,
+        None if volume.persistent_volume_claim.is_some() => claim_volume(hands, pod, volume).await,
         None => Err(trouble("this kind of volume is not supported by this node yet")),
     }
+}
+
+async fn image_volume(hands: &Hands, volume: &Volume) -> Result<(), Trouble> {
+    let source = volume.image.clone().unwrap_or_default();
+    let image = Container {
+        image: source.reference,
+        image_pull_policy: source.pull_policy,
+        ..Container::default()
+    };
+    super::container::pull(hands, &image).await.map(drop)
+}
+
+/// The files belong to the pod's group, when it has one.
+async fn claim_volume(hands: &Hands, pod: &Pod, volume: &Volume) -> Result<(), Trouble> {
+    let Some(claim) = &volume.persistent_volume_claim else { return Ok(()) };
+    let path = claimed(hands, pod, &claim.claim_name)?;
+    let Some(gid) = fs_group(pod).filter(|_| claim.read_only != Some(true)) else { return Ok(()) };
+    let failed = path.clone();
+    let given = tokio::task::spawn_blocking(move || give_to_group(&path, gid)).await;
+    given.map_err(trouble)?.map_err(io("set the group of", &failed))
+}
+
+/// pkg/volume/volume_linux.go: the group may do what the owner may, and directories pass the group on.
+fn give_to_group(path: &Path, gid: u32) -> std::io::Result<()> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    std::os::unix::fs::lchown(path, None, Some(gid))?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    let mode = metadata.permissions().mode();
+    let more = if metadata.is_dir() { 0o2770 } else { 0o660 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | more))?;
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_to_group(&entry?.path(), gid)?;
+        }
+    }
+    Ok(())
 }
 
 fn pod_ips(hands: &Hands, pod: &Pod) -> Vec<String> {
@@ -139,6 +179,11 @@ async fn write_content(
     let mut files: Vec<(String, Vec<u8>, u32)> =
         content.files.into_iter().map(|(path, file)| (path, file.bytes, file.mode)).collect();
     for wanted in &content.tokens {
+        let had = std::fs::read(dir.join(&wanted.path)).unwrap_or_default();
+        if token::due(&had).is_some_and(|at| at > client::now()) {
+            files.push((wanted.path.clone(), had, wanted.mode));
+            continue;
+        }
         let minted = token::mint(hands, pod, wanted).await.map_err(|p| trouble(p.message))?;
         files.push((wanted.path.clone(), minted.into_bytes(), wanted.mode));
     }
@@ -234,6 +279,17 @@ fn link_names(dir: &Path, files: &[(String, Vec<u8>, u32)]) -> Result<(), Troubl
         }
     }
     Ok(())
+}
+
+/// When the first of the pod's tokens is to be replaced.
+pub(crate) fn tokens_due(hands: &Hands, pod: &Pod) -> Option<Time> {
+    let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+    let paths = volumes.flat_map(|volume| {
+        let dir = hands.config.volume_dir(hands.uid(pod), &volume.name);
+        let sources = volume.projected.iter().flat_map(|p| p.sources.iter().flatten());
+        sources.filter_map(move |s| Some(dir.join(&s.service_account_token.as_ref()?.path)))
+    });
+    paths.filter_map(|path| token::due(&std::fs::read(path).ok()?)).min()
 }
 
 /// Brings volumes made from objects up to date; those that cannot be made now stay as they are.
