@@ -12,8 +12,11 @@ use server::{Answered, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-/// Steps that are as upstream today; it may only grow. What is missing: validation of Ingress, Service and pod
-/// specs (422), and where v1.20 differs from v1.35 on purpose.
+/// Steps that are as upstream today; it may only grow.
+/// What is missing: strategic merge of maps that apply owns whole, null lists in applied custom objects, and where v1.20 differs from v1.35 on
+/// purpose: a Service may be PUT without resourceVersion (`pkg/registry/core/service/strategy.go`,
+/// AllowUnconditionalUpdate), and generated Job labels have a prefixed form as well
+/// (`pkg/apis/batch/validation/validation.go`, RequirePrefixedLabels).
 const AS_UPSTREAM: usize = 3330;
 
 #[test]

@@ -25,7 +25,7 @@ pub async fn bootstrap(api: &Api, store: &Store, pki: &Pki) -> Result<Applied, P
     let mut written = 0;
     for _ in 0..ROUNDS {
         let steps: [&dyn Fn() -> Vec<Call>; 3] = [
-            &|| namespaces(store),
+            &|| namespaces(store).into_iter().chain(system(store)).collect(),
             &|| policy(store).into_iter().chain(recognition(store, pki)).collect(),
             &|| auth::aggregate(&store.view()).into_iter().map(to_call).collect(),
         ];
@@ -51,6 +51,17 @@ fn namespaces(store: &Store) -> Vec<Call> {
             Call::new(Verb::Create(value), gvr.clone(), "", "")
         })
         .collect()
+}
+
+/// The priority classes and the service range of every cluster.
+fn system(store: &Store) -> Vec<Call> {
+    let view = store.view();
+    let is_missing = |(gvr, value): &(Gvr, Value)| {
+        let name = value["metadata"]["name"].as_str().unwrap_or_default();
+        view.get(&Key::new(&gvr.resource(), "", name)).is_none()
+    };
+    let missing = kinds::system_objects().into_iter().filter(is_missing);
+    missing.map(|(gvr, value)| Call::new(Verb::Create(value), gvr, "", "")).collect()
 }
 
 fn policy(store: &Store) -> Vec<Call> {
