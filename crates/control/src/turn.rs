@@ -108,8 +108,13 @@ impl Turn {
         self.due.ring(now);
         for _ in 0..PLANS_PER_TURN {
             let Some((row, key)) = self.due.pop() else { break };
-            self.plan(row, key, now);
             busy = true;
+            // Its timer rang before its last plan was answered.
+            if self.flights.contains_key(&(row, key.clone())) {
+                self.again.insert((row, key));
+            } else {
+                self.plan(row, key, now);
+            }
         }
         busy
     }
@@ -276,7 +281,10 @@ impl Turn {
             }
         } else {
             let answer = self.rows[id].row.refused.filter(|_| !flight.answering);
-            self.due.back_off(id, key.clone(), now);
+            // The refusal that is being answered has set the back-off already.
+            if !flight.answering {
+                self.due.back_off(id, key.clone(), now);
+            }
             if let Some(refused) = answer {
                 let plan = refused(&self.store.view(), &key, &flight.refused, now);
                 let answering = Flight { answering: true, ..Flight::default() };
