@@ -151,9 +151,16 @@ impl Layers {
         write_atomic(&path, &bytes)
     }
 
-    /// The mount of these layers, bottom first.
+    /// The mount of these layers, bottom first. A layer that comes twice is mounted once, at its topmost place,
+    /// which shows the same: overlayfs refuses one folder twice (ELOOP).
     pub fn spec(&self, layers: &[Layer]) -> RootfsSpec {
-        let lower = layers.iter().rev().map(|l| self.path(&l.key)).collect();
+        let mut lower: Vec<PathBuf> = Vec::with_capacity(layers.len());
+        for layer in layers.iter().rev() {
+            let path = self.path(&layer.key);
+            if !lower.contains(&path) {
+                lower.push(path);
+            }
+        }
         RootfsSpec { lower, upper: None, work: None }
     }
 

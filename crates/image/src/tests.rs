@@ -266,3 +266,17 @@ fn layers_that_lean_on_lower_ones_are_applied_to_them() {
     store.remove("lean:1", Force::No).unwrap();
     assert_eq!(store.usage().unwrap(), StoreUsage::default());
 }
+
+/// overlayfs refuses one folder twice (ELOOP); images with repeated layers, such as several empty ones, exist.
+#[test]
+fn a_layer_that_comes_twice_is_mounted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let id = import(&store, "one", "1");
+    let image = store.get(&id).unwrap();
+    let layers = [image.layers.clone(), image.layers.clone()].concat();
+    let new = NewImage { config: (*image.config).clone(), layers, parent: None, names: Vec::new() };
+    let twice = store.create_image(new).unwrap();
+    let spec = store.snapshots().prepare("twice", &Base::Image(twice)).unwrap();
+    assert_eq!(spec.lower.len(), 1, "{:?}", spec.lower);
+}
