@@ -3,7 +3,7 @@
 
 use crate::ops::Hands;
 use api::{Call, DeleteOptions, Verb};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use meta::{Problem, Reason, Value};
@@ -15,13 +15,11 @@ use typed::{Kind, Read};
 
 const PROVISIONER: &str = "boxship.io/local-path";
 const CLASS: &str = "local-path";
-const ASKED: [&str; 2] =
-    ["volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"];
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// Kinds whose changes matter.
-const INPUTS: [&str; 2] = ["persistentvolumeclaims", "persistentvolumes"];
+const INPUTS: [&str; 3] = ["persistentvolumeclaims", "persistentvolumes", "pods"];
 
 /// Follows the store until the task is dropped.
 pub(crate) async fn run(hands: Hands) {
@@ -92,19 +90,36 @@ fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// The class of a claim that waits for a volume from here.
+/// The class of a claim that waits for a volume from here: the scheduler chose this node, or a pod that uses the
+/// claim is bound to it.
 fn wanted(view: &View, claim: &PersistentVolumeClaim, node: &str) -> Option<StorageClass> {
     let spec = claim.spec.as_ref()?;
     let bound = spec.volume_name.as_deref().is_some_and(|name| !name.is_empty());
-    let asked = ASKED.iter().any(|key| annotation(&claim.metadata, key) == Some(PROVISIONER));
-    if bound || !asked || claim.metadata.deletion_timestamp.is_some() {
+    if bound || claim.metadata.deletion_timestamp.is_some() {
         return None;
     }
     let class = view.read::<StorageClass>("", spec.storage_class_name.as_deref()?)?;
-    let waits = class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
-    let here = annotation(&claim.metadata, SELECTED_NODE).is_none_or(|selected| selected == node);
-    let selected = annotation(&claim.metadata, SELECTED_NODE).is_some();
-    (here && (selected || !waits)).then(|| (*class).clone())
+    if class.provisioner != PROVISIONER {
+        return None;
+    }
+    let here = match annotation(&claim.metadata, SELECTED_NODE) {
+        Some(selected) => selected == node,
+        None if class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer") => {
+            used_here(view, claim, node)
+        }
+        None => true,
+    };
+    here.then(|| (*class).clone())
+}
+
+fn used_here(view: &View, claim: &PersistentVolumeClaim, node: &str) -> bool {
+    let names = |pod: &Pod| {
+        let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+        let mut claims = volumes.filter_map(|v| v.persistent_volume_claim.as_ref());
+        pod.metadata.namespace == claim.metadata.namespace
+            && claims.any(|c| Some(&c.claim_name) == claim.metadata.name.as_ref())
+    };
+    view.read_by_field::<Pod>("spec.nodeName", node).any(|pod| names(&pod))
 }
 
 fn dir_of(hands: &Hands, volume: &str) -> PathBuf {
