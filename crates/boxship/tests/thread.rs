@@ -174,3 +174,44 @@ spec:
         up.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"])
     );
 }
+
+#[test]
+fn what_docker_builds_answers_through_a_service() {
+    let Some(up) = Instance::start("service") else { return };
+    up.import_busybox();
+    up.build(
+        "shop:1",
+        "FROM busybox AS made\nRUN mkdir -p /www && echo open > /www/index.html\n\
+         FROM busybox\nCOPY --from=made /www /www\nEXPOSE 8080\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n",
+    );
+    up.kubectl(&["create", "deployment", "shop", "--image=shop:1", "--replicas=2"]);
+    up.kubectl(&[
+        "expose",
+        "deployment",
+        "shop",
+        "--port=80",
+        "--target-port=8080",
+        "--type=LoadBalancer",
+    ]);
+    up.kubectl(&["rollout", "status", "deployment/shop", "--timeout=60s"]);
+
+    let address = up.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.clusterIP}"]);
+    eventually("the Service to answer", || {
+        instance::try_http_get(&format!("{address}:80"), "/") == "open\n"
+    });
+    let path = "jsonpath={.status.loadBalancer.ingress[0].ip}";
+    eventually("the load balancer's address", || {
+        !up.kubectl(&["get", "service", "shop", "-o", path]).is_empty()
+    });
+    let address = up.kubectl(&["get", "service", "shop", "-o", path]);
+    assert_eq!(instance::http_get(&format!("{address}:80"), "/"), "open\n");
+    let port = up.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.ports[0].nodePort}"]);
+    assert_eq!(instance::http_get(&format!("127.0.0.1:{port}"), "/"), "open\n");
+
+    let name = "shop.default.svc.cluster.local";
+    let found = up.kubectl(&["exec", "deployment/shop", "--", "busybox", "nslookup", name]);
+    let cluster = up.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.clusterIP}"]);
+    assert!(found.contains(&cluster), "{found}");
+
+    up.kubectl(&["delete", "service/shop", "deployment/shop", "--timeout=60s"]);
+}

@@ -78,6 +78,14 @@ impl Instance {
         self.kubectl(&["apply", "-f", path.to_str().unwrap()]);
     }
 
+    /// Builds a Dockerfile with the classic `docker build`, in an empty context.
+    pub fn build(&self, tag: &str, dockerfile: &str) {
+        let context = self.dir.join("context");
+        std::fs::create_dir_all(&context).unwrap();
+        std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
+        self.docker(&["build", "-q", "-t", tag, context.to_str().unwrap()]);
+    }
+
     /// An image of nothing but busybox, brought in as users bring in root file systems.
     pub fn import_busybox(&self) {
         let root = self.dir.join("rootfs");
@@ -170,12 +178,22 @@ pub fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// The body a server on this machine answers a GET with.
 pub fn http_get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    get(address, path).unwrap()
+}
+
+/// As [`http_get`]; nothing while nobody answers.
+pub fn try_http_get(address: &str, path: &str) -> String {
+    get(address, path).unwrap_or_default()
+}
+
+fn get(address: &str, path: &str) -> std::io::Result<String> {
+    let target = address.parse().map_err(std::io::Error::other)?;
+    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_string()).unwrap_or_default()
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_string()).unwrap_or_default())
 }
 
 fn is_root() -> bool {
