@@ -116,6 +116,13 @@ impl Workers {
                 self.remove_leftover(&sandbox.id);
             }
         }
+        let known = |uid: &str| {
+            self.bells.contains_key(uid)
+                || view
+                    .by_field(&Pod::resource(), "spec.nodeName", &self.hands.config.name)
+                    .any(|pod| *pod.head.uid == *uid)
+        };
+        crate::ops::volumes::sweep(&self.hands, known);
         view.revision()
     }
 

@@ -429,6 +429,26 @@ pub(crate) fn write_open_file(path: &Path) -> Result<(), Trouble> {
         .map_err(io("chmod", path))
 }
 
+/// Removes directories of pods that are not known any more.
+pub(crate) fn sweep(hands: &Hands, known: impl Fn(&str) -> bool) {
+    let entries = std::fs::read_dir(hands.config.data_dir.join("pods")).into_iter().flatten();
+    for entry in entries.flatten() {
+        if known(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let root = entry.path();
+        for volume in std::fs::read_dir(root.join("volumes")).into_iter().flatten().flatten() {
+            if is_mounted(&volume.path()) {
+                // What stays mounted makes the removal fail, and that is told.
+                let _ = nix::mount::umount2(&volume.path(), MntFlags::MNT_DETACH);
+            }
+        }
+        if let Err(error) = std::fs::remove_dir_all(&root) {
+            tracing::warn!(%error, path = %root.display(), "a gone pod's directory stays");
+        }
+    }
+}
+
 /// Unmounts what was mounted and removes the pod's directory.
 pub(crate) async fn clean_up(hands: &Hands, pod: &Pod) -> Result<(), Trouble> {
     let root = hands.config.pod_dir(hands.uid(pod));
