@@ -186,12 +186,13 @@ async fn make_bridge(hands: &Hands) -> Result<String, Problem> {
     let config = &hands.config;
     let (engine, name) = (&hands.engine, &config.network);
     if engine.network(name).is_err() {
-        let mut ipam = engine::networks::Ipam::default();
-        ipam.config = Some(vec![engine::networks::IpamConfig {
+        let config_of_pods = engine::networks::IpamConfig {
             subnet: config.pod_cidr.clone(),
             gateway: config.gateway()?.to_string(),
             ..Default::default()
-        }]);
+        };
+        let ipam =
+            engine::networks::Ipam { config: Some(vec![config_of_pods]), ..Default::default() };
         let options = [
             // Pods see each other's addresses; what leaves the cluster is masqueraded by the Services' table.
             ("boxship.routed", "true"),

@@ -1,6 +1,7 @@
 //! Carrying out one operation of a plan.
 
 pub(crate) mod container;
+mod grpc;
 pub(crate) mod probe;
 pub(crate) mod sandbox;
 pub(crate) mod token;

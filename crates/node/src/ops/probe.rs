@@ -33,6 +33,9 @@ pub(crate) async fn probe(
         } else if let Some(tcp) = &probe.tcp_socket {
             let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or(host);
             tcp_ok(&host, port(&container, &tcp.port)?).await
+        } else if let Some(grpc) = &probe.grpc {
+            let port = u16::try_from(grpc.port).map_err(|_| "invalid port number".to_string())?;
+            super::grpc::check(&host, port, grpc.service.as_deref().unwrap_or_default()).await
         } else {
             Err("this kind of probe is not supported by this node yet".into())
         }
