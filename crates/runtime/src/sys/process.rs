@@ -35,16 +35,19 @@ struct CloneArgs {
 pub fn fork(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     let pid = match cgroup {
         Some(cgroup) => clone_into(flags, cgroup)?,
-        // SAFETY: no memory is shared with the child (no CLONE_VM) and no stack is given, so it runs on a copy of
-        // this one; the process is single-threaded, so the child may go on running Rust code.
-        None => {
-            check(unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) })?
-        }
+        None => clone_plain(flags)?,
     };
     match pid {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(pid as i32)),
     }
+}
+
+fn clone_plain(flags: i32) -> io::Result<i64> {
+    let flags = flags | libc::SIGCHLD;
+    // SAFETY: no memory is shared with the child (no CLONE_VM) and no stack is given, so it runs on a copy of this
+    // one; the process is single-threaded, so the child may go on running Rust code.
+    check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })
 }
 
 fn clone_into(flags: i32, cgroup: BorrowedFd<'_>) -> io::Result<i64> {
