@@ -329,8 +329,13 @@ fn a_key_is_not_planned_again_before_its_calls_are_answered() {
 
 // === scheduling ===
 
+/// A node that is ready: new ones carry the not-ready taint until the node controller, which does not run here,
+/// takes it away.
 fn node(desk: &Desk, name: &str, cpu: &str) {
     desk.create("", "nodes", "", json!({ "metadata": { "name": name } }));
+    let body = json!({ "spec": { "taints": null } });
+    let patch = Verb::Patch(Patch { kind: PatchKind::Merge, body });
+    desk.call(Call::new(patch, Gvr::new("", "v1", "nodes"), "", name));
     let body =
         json!({ "status": { "allocatable": { "cpu": cpu, "memory": "4Gi", "pods": "10" } } });
     let patch = Verb::Patch(Patch { kind: PatchKind::Merge, body });

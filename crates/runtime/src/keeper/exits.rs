@@ -200,11 +200,13 @@ impl Keeper {
         if !container.own_pids && cgroup::apply::kill(layout, &cgroup) > 0 {
             return self.settle_later();
         }
-        let oom = cgroup::stats::oom_kills(layout, &cgroup) > 0 || container.record.seen.oom;
-        match cgroup::apply::remove(layout, &cgroup) {
+        // The kernel's own word may still be on its way; nobody shall hear of the end before the reason.
+        self.tell_oom(id);
+        let Some(container) = self.containers.get(id) else { return };
+        let oom = container.record.seen.oom;
+        match cgroup::apply::remove(&self.host.layout, &cgroup) {
             Ok(true) => {}
             Ok(false) => {
-                self.note_oom(id, oom);
                 cgroup::apply::kill(&self.host.layout, &cgroup);
                 return self.settle_later();
             }
@@ -213,12 +215,6 @@ impl Keeper {
         self.drain(id);
         let (code, signal) = process::exit_code(status);
         self.exited(id, Exit { code, signal, oom, at: sys::now(), lost: false });
-    }
-
-    fn note_oom(&mut self, id: &str, oom: bool) {
-        if let Some(container) = self.containers.get_mut(id) {
-            container.record.seen.oom |= oom;
-        }
     }
 
     fn exited(&mut self, id: &str, mut exit: Exit) {
@@ -280,10 +276,16 @@ impl Keeper {
     }
 
     pub(super) fn on_oom(&mut self, id: &str) {
-        let Some(container) = self.containers.get_mut(id) else { return };
+        let Some(container) = self.containers.get(id) else { return };
         if let Some(watch) = &container.oom_watch {
             let _ = sys::read(watch.as_fd(), &mut [0; 4096]);
         }
+        self.tell_oom(id);
+    }
+
+    /// Publishes what the kernel has killed in the container's cgroup since last time.
+    fn tell_oom(&mut self, id: &str) {
+        let Some(container) = self.containers.get_mut(id) else { return };
         let cgroup = &container.record.seen.cgroup;
         let kills = cgroup::stats::oom_kills(&self.host.layout, cgroup);
         if kills > container.oom_kills {
