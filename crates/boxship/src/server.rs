@@ -105,6 +105,7 @@ pub struct ControlPlane {
     server: Arc<Server>,
     face: tokio::task::JoinHandle<()>,
     loops: Vec<control::Handle>,
+    compaction: tokio::task::JoinHandle<()>,
 }
 
 impl ControlPlane {
@@ -143,7 +144,8 @@ impl ControlPlane {
         if let Some(path) = args.get_one::<PathBuf>("write-kubeconfig") {
             write_kubeconfig(&pki, path, address)?;
         }
-        Ok(Self { api, store, connect, server, face, loops })
+        let compaction = tokio::spawn(compact(store.clone()));
+        Ok(Self { api, store, connect, server, face, loops, compaction })
     }
 
     /// Answers on a further address as well; one that is served already (by a listener on all addresses) is fine.
@@ -156,10 +158,27 @@ impl ControlPlane {
     /// Ends watches, lets requests under way finish, stops the loops.
     pub async fn stop(self) {
         drop(self.loops);
+        self.compaction.abort();
         self.server.stop();
         // A panic of the accept loop has been printed.
         let _ = self.face.await;
         self.store.close();
+    }
+}
+
+/// As upstream's compactor: what is older than two rounds can no longer be read or watched from
+/// (apiserver `pkg/storage/etcd3/compact.go`).
+const COMPACT_EVERY: Duration = Duration::from_secs(300);
+
+async fn compact(store: Store) {
+    let mut before = store.view().revision();
+    loop {
+        tokio::time::sleep(COMPACT_EVERY).await;
+        let now = store.view().revision();
+        if now != before {
+            store.compact(before);
+            before = now;
+        }
     }
 }
 
