@@ -103,6 +103,12 @@ fn request(query: &Query) -> Result<BuildRequest, Refusal> {
     if !matches!(query.get("outputs"), "" | "null" | "[]") {
         return Err(Refusal::bad_request("--output is not supported yet by this endpoint"));
     }
+    for key in ["cachefrom", "ulimits", "cpushares", "cpusetcpus", "cpuperiod", "cpuquota"] {
+        if !matches!(query.get(key), "" | "0" | "null" | "[]") {
+            let text = format!("the build parameter {key:?} is not supported yet; leave it out");
+            return Err(Refusal::bad_request(text));
+        }
+    }
     let text = |key: &str, default: &str| match query.get(key) {
         "" => default.to_owned(),
         value => value.to_owned(),

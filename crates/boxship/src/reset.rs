@@ -32,6 +32,10 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
     let what = |what: &str| format!("remove the {what} of instance {name:?}");
     instance.retain(|_| false).map_err(|e| Failure::new(what("links"), e))?;
     net::remove_tables(&instance).map_err(|e| Failure::new(what("firewall tables"), e))?;
+    for cgroup in cgroups(name) {
+        remove_cgroup(&cgroup)
+            .map_err(|e| Failure::new(format!("remove the cgroup `{}`", cgroup.display()), e))?;
+    }
     unmount_below(dir);
     match std::fs::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -65,6 +69,32 @@ fn end_keeper(root: &Path) -> Result<(), Failure> {
         keeper.delete_sandbox(&sandbox.id).map_err(|e| Failure::new(what(), e))?;
     }
     runtime_crate::stop(&keeper).map_err(|e| Failure::new(what(), e))
+}
+
+/// The instance's cgroup in every hierarchy that has one; of v1 there are several.
+fn cgroups(name: &str) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines()
+        .filter(|line| line.contains(" - cgroup ") || line.contains(" - cgroup2 "))
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|mount| Path::new(mount).join(name))
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+/// Cgroups are removed from the leaves up; their files go with them.
+fn remove_cgroup(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let child = entry?.path();
+        if child.is_dir() {
+            remove_cgroup(&child)?;
+        }
+    }
+    match std::fs::remove_dir(path) {
+        // The same hierarchy under a second mount point has it no more.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// Shared memory and in-memory volumes are mounts below the data directory; the deepest goes first.

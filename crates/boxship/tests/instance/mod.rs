@@ -155,6 +155,18 @@ impl Drop for Instance {
         let reset = reset.unwrap();
         assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stderr));
         assert!(!self.dir.join("data").exists());
+        for root in [
+            "/sys/fs/cgroup",
+            "/sys/fs/cgroup/memory",
+            "/sys/fs/cgroup/pids",
+            "/sys/fs/cgroup/freezer",
+        ] {
+            assert!(!Path::new(root).join(&self.name).exists(), "{root} still has {}", self.name);
+        }
+        let tables = Command::new("nft").args(["list", "tables"]).output();
+        let tables =
+            tables.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+        assert!(!tables.contains(&self.name), "{tables}");
         std::fs::remove_dir_all(&self.dir).unwrap();
     }
 }
