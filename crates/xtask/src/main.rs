@@ -1,8 +1,12 @@
 //! The project's own build tool, `cargo xtask <command>`. One file per command, one row per command.
 
+#[allow(dead_code, reason = "benchmarks take from the frame what they need")]
+mod bench;
+mod bless;
 mod check;
 mod codegen;
 mod setup;
+mod sim;
 mod sizes;
 mod source;
 mod tidy;
@@ -32,6 +36,13 @@ const COMMANDS: &[Command] = &[
         help: "install the clients and peers that the tests drive",
         run: setup::run,
     },
+    Command {
+        name: "bench",
+        help: "measure: api, engine, build, scheduler, node",
+        run: bench::run,
+    },
+    Command { name: "bless", help: "rewrite the goldens; look at the diff", run: bless::run },
+    Command { name: "sim", help: "the whole cluster in one thread, by seeds", run: sim::run },
     Command { name: "tidy", help: "the structure rules of ARCHITECTURE.md", run: tidy::run },
     Command { name: "sizes", help: "how big files and functions are, by crate", run: sizes::run },
     Command {

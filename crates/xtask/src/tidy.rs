@@ -28,8 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("hands", &["log", "pki", "image", "runtime", "net", "engine", "build"]),
-    ("loops", &["client", "control", "node"]),
-    ("faces", &["kube-http", "docker-http", "registry-http", "cli"]),
+    ("loops", &["client", "remote", "control", "node"]),
+    ("faces", &["kube-http", "docker-http", "registry-http", "ingress", "cli"]),
     ("bin", &["boxship"]),
     ("dev", &["sim", "testkit", "xtask"]),
 ];

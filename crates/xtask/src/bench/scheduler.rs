@@ -1,0 +1,8 @@
+//! `cargo xtask bench scheduler`.
+
+use super::Setup;
+use super::report::Report;
+
+pub fn run(_: &Setup, _: &mut Report) -> Result<(), String> {
+    Err("this benchmark is not written yet".into())
+}
