@@ -8,6 +8,7 @@ pub mod bridge;
 pub mod dns;
 #[cfg(test)]
 mod golden;
+pub mod ingress;
 pub mod ipam;
 pub mod lb;
 pub mod nft;
