@@ -28,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("hands", &["log", "pki", "image", "runtime", "net", "engine", "build"]),
-    ("loops", &["client", "remote", "remote", "control", "node"]),
+    ("loops", &["client", "remote", "control", "node"]),
     ("faces", &["kube-http", "docker-http", "registry-http", "ingress", "cli"]),
     ("bin", &["boxship"]),
     ("dev", &["sim", "testkit", "xtask"]),
