@@ -6,8 +6,10 @@ mod connect;
 mod engine;
 mod failure;
 mod journal;
+mod networks;
 mod reset;
 mod server;
+mod simulated;
 mod up;
 
 use std::process::ExitCode;

@@ -3,11 +3,14 @@
 use crate::command::Row;
 use crate::connect::ToNode;
 use crate::failure::Failure;
-use api::Api;
+use crate::{networks, simulated};
+use api::{Api, Call, Verb};
 use auth::Authenticator;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use client::Client;
+use ipnet::Ipv4Net;
 use kube_http::{Check, Config, Deps, Gate, Health, Server, bootstrap};
-use meta::Time;
+use meta::{Gvr, Identity, Time};
 use pki::{Kubeconfig, Names, Pki};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +30,8 @@ fn command() -> Command {
             "Examples:\n  boxship server\n  boxship server --data-dir /tmp/try --listen 127.0.0.1:7443 --write-kubeconfig try.yaml",
         )
         .args(common())
+        .arg(networks::service_arg())
+        .arg(simulated::arg())
 }
 
 pub fn data_dir_arg() -> Arg {
@@ -64,9 +69,12 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let runtime = runtime()?;
     runtime.block_on(async {
-        let plane = ControlPlane::start(args).await?;
+        let services = networks::services_alone(args, data_dir(args))?;
+        let plane = ControlPlane::start(args, services).await?;
+        let simulated = simulated::start(&plane, args).await?;
         println!("ready in {:.3} s", started.elapsed().as_secs_f64());
         stopped().await?;
+        drop(simulated);
         plane.stop().await;
         Ok(ExitCode::SUCCESS)
     })
@@ -109,10 +117,11 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    pub async fn start(args: &ArgMatches) -> Result<Self, Failure> {
+    /// Its Services get addresses of `services`.
+    pub async fn start(args: &ArgMatches, services: Ipv4Net) -> Result<Self, Failure> {
         let data_dir = data_dir(args);
         let listen: SocketAddr = *args.get_one("listen").expect("it has a default");
-        let names = Names::standard("", listen.ip(), [10, 96, 0, 1].into());
+        let names = Names::standard("", listen.ip(), networks::nth(services, 1));
         let pki = Arc::new(open_pki(data_dir, names)?);
         let store = open_store(data_dir)?;
         let gate = Gate::new(Authenticator::default(), pki.signing_key().clone());
@@ -136,6 +145,7 @@ impl ControlPlane {
         let address = listener.local_addr().unwrap_or(listen);
         let face = tokio::spawn(server.clone().serve(listener));
         health.set(BOOTSTRAP, Check::Starting);
+        service_range(&api, &store, services).await?;
         bootstrap(&api, &store, &pki)
             .await
             .map_err(|e| Failure::new("write the system objects", e))?;
@@ -180,6 +190,28 @@ async fn compact(store: Store) {
             before = now;
         }
     }
+}
+
+/// Services get their addresses from this object; the bootstrap would make one of the default range.
+async fn service_range(api: &Arc<Api>, store: &Store, range: Ipv4Net) -> Result<(), Failure> {
+    let gvr = Gvr::new("networking.k8s.io", "v1", "servicecidrs");
+    if store.view().get(&store::Key::new(&gvr.resource(), "", "kubernetes")).is_some() {
+        return Ok(());
+    }
+    let object = serde_json::json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": { "name": "kubernetes" },
+        "spec": { "cidrs": [range.to_string()] },
+    });
+    let identity = Identity {
+        name: "system:apiserver".into(),
+        groups: vec!["system:masters".into()],
+        ..Identity::default()
+    };
+    let client = Client::new(api.clone(), store.clone(), identity, "boxship");
+    let created = client.call(&Call::new(Verb::Create(object), gvr, "", "")).await;
+    created.map(drop).map_err(|e| Failure::new(format!("write the Service range {range}"), e))
 }
 
 const BOOTSTRAP: &str = "poststarthook/rbac/bootstrap-roles";

@@ -3,6 +3,7 @@
 use crate::command::Row;
 use crate::engine::{self, DockerFace};
 use crate::failure::Failure;
+use crate::networks::{self, Networks, Turn};
 use crate::server::{ControlPlane, common, data_dir, runtime, stopped};
 use clap::{ArgMatches, Command};
 use client::Client;
@@ -22,12 +23,16 @@ fn command() -> Command {
         )
         .args(common())
         .args([engine::name_arg(), engine::host_arg("docker-host")])
+        .args(networks::args())
 }
 
 fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     runtime()?.block_on(async {
-        let plane = ControlPlane::start(args).await?;
+        let name = args.get_one::<String>("name").expect("it has a default");
+        let turn = Turn::take()?;
+        let networks = turn.choose(args, name, data_dir(args))?;
+        let plane = ControlPlane::start(args, networks.services).await?;
         let engine = engine::open(args, &data_dir(args).join("engine")).await?;
         let identity = Identity {
             name: format!("system:node:{}", node_name()),
@@ -35,15 +40,17 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
             ..Identity::default()
         };
         let client = Client::new(plane.api.clone(), plane.store.clone(), identity, "kubelet");
-        let config = config(args);
+        let config = config(args, name, &networks);
         let inside = config.gateway().map(|gateway| SocketAddr::new(gateway, config.api_port));
         let node = Node::start(config, client, engine.clone())
             .await
             .map_err(|e| Failure::new("register the node", e))?;
+        drop(turn);
         if let Ok(address) = inside {
             plane.serve_also(address).await;
         }
-        plane.connect.attach(node.streams());
+        plane.connect.attach(node.streams(), node.meter());
+        plane.api.serve_usage(Box::new(node.meter()));
         let face = DockerFace::start(args, engine).await?;
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
         stopped().await?;
@@ -59,16 +66,17 @@ fn node_name() -> String {
     name.trim().to_lowercase()
 }
 
-fn config(args: &ArgMatches) -> NodeConfig {
+fn config(args: &ArgMatches, name: &str, networks: &Networks) -> NodeConfig {
     NodeConfig {
         name: node_name(),
         data_dir: data_dir(args).to_path_buf(),
         address: address(),
-        pod_cidr: "10.244.0.0/24".into(),
+        pod_cidr: networks.pods.to_string(),
         cluster_domain: "cluster.local".into(),
-        cluster_dns: "10.96.0.10".into(),
-        service_cidr: "10.96.0.0/12".into(),
-        instance: args.get_one::<String>("name").cloned().unwrap_or_default(),
+        cluster_dns: networks::nth(networks.services, 10).to_string(),
+        service_cidr: networks.services.to_string(),
+        balancer_pool: networks.balancers.to_string(),
+        instance: name.to_string(),
         api_port: args.get_one::<SocketAddr>("listen").map_or(6443, SocketAddr::port),
         network: "pods".into(),
         max_pods: 110,

@@ -121,6 +121,20 @@ pub fn host_subnets() -> Result<Vec<IpNet>, Error> {
     Ok(rtnl::routes(&mut Netlink::route()?)?.into_iter().map(|r| r.to).collect())
 }
 
+impl Instance {
+    /// The subnets this machine has routes to, without those that lead to the instance's own bridges.
+    pub fn subnets_of_others(&self) -> Result<Vec<IpNet>, Error> {
+        let own = self.owned()?;
+        let mut nl = Netlink::route()?;
+        let links = rtnl::links(&mut nl)?;
+        let is_own = |name: &str| own.iter().any(|o| o.ifname == name);
+        let own: Vec<u32> = links.iter().filter(|l| is_own(&l.name)).map(|l| l.index).collect();
+        let routes = rtnl::routes(&mut nl)?.into_iter();
+        let foreign = routes.filter(|r| r.index.is_none_or(|index| !own.contains(&index)));
+        Ok(foreign.map(|r| r.to).collect())
+    }
+}
+
 /// The MTU of the link of the default route; 1500 when there is none.
 fn default_mtu(nl: &mut Netlink) -> Result<u32, Error> {
     let routes = rtnl::routes(nl)?;

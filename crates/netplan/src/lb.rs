@@ -7,20 +7,9 @@
 //! NodePort or by external IPs.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
-
-/// The first /24 of 10.112.0.0/16 (next to the default Service subnet 10.96.0.0/12) that meets
-/// none of `taken`: host routes and the subnets of instances. `None` when all are taken.
-pub fn pool(taken: &[IpNet]) -> Option<Ipv4Net> {
-    let all = Ipv4Net::new(Ipv4Addr::new(10, 112, 0, 0), 16).expect("a prefix of at most 32");
-    let meets = |net: &Ipv4Net| {
-        let net = IpNet::V4(*net);
-        taken.iter().any(|t| t.prefix_len() > 0 && (t.contains(&net) || net.contains(t)))
-    };
-    all.subnets(24).expect("a /16 has /24s").find(|net| !meets(net))
-}
 
 /// Why a Service gets no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +44,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let taken = ["0.0.0.0/0", "10.112.0.0/23"].map(|n| n.parse().unwrap());
-        let pool = pool(&taken).unwrap();
-        assert_eq!(pool.to_string(), "10.112.2.0/24");
+        let pool: Ipv4Net = "10.112.2.0/24".parse().unwrap();
         let ip = |s: &str| -> IpAddr { s.parse().unwrap() };
         let mut used = BTreeSet::new();
         assert_eq!(allocate(pool, &used, None), Ok(ip("10.112.2.1")));

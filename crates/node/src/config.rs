@@ -14,6 +14,8 @@ pub struct NodeConfig {
     pub pod_cidr: String,
     /// Addresses of Services, `10.96.0.0/12`; the first one is the API server's.
     pub service_cidr: String,
+    /// Addresses of Services of type LoadBalancer, `10.112.0.0/24`.
+    pub balancer_pool: String,
     /// The instance's name: marks what it creates in the kernel.
     pub instance: String,
     /// Where the API server answers on the pods' gateway.

@@ -4,6 +4,7 @@
 //! change, and the results applied as a whole. One pass serves however many changes came meanwhile.
 
 mod dns;
+pub(crate) mod ingress;
 mod load_balancer;
 mod proxy;
 mod system;
@@ -64,7 +65,8 @@ impl Network {
         let gateway = config.gateway()?;
         let service_net: IpNet =
             config.service_cidr.parse().map_err(|e| failed("serviceCIDR", e))?;
-        let addresses = Addresses::open(&config.data_dir).map_err(|e| failed("addresses", e))?;
+        let pool = config.balancer_pool.parse().map_err(|e| failed("balancerPool", e))?;
+        let addresses = Addresses(pool);
         let lb_net = IpNet::V4(addresses.pool());
         for subnet in [service_net, lb_net] {
             lead_to(subnet, &bridge, gateway).map_err(|e| failed("route", e))?;

@@ -8,29 +8,14 @@ use k8s_openapi::api::core::v1::Service;
 use meta::Problem;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use store::View;
 use typed::{Kind, Read};
 
-/// The subnet that addresses come from; chosen once for a data directory.
-pub(super) struct Addresses(Ipv4Net);
+/// The subnet that addresses come from.
+pub(super) struct Addresses(pub Ipv4Net);
 
 impl Addresses {
-    pub fn open(data_dir: &Path) -> io::Result<Self> {
-        let file = data_dir.join("load-balancer-subnet");
-        if let Some(pool) = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse().ok())
-        {
-            return Ok(Self(pool));
-        }
-        let taken: Vec<IpNet> = net::host_subnets().map_err(io::Error::other)?;
-        let pool = netplan::lb::pool(&taken)
-            .ok_or_else(|| io::Error::other("all subnets of 10.112.0.0/16 are taken"))?;
-        std::fs::write(&file, format!("{pool}\n"))?;
-        Ok(Self(pool))
-    }
-
     pub fn pool(&self) -> Ipv4Net {
         self.0
     }
