@@ -2,7 +2,7 @@
 
 use crate::config::NodeConfig;
 use crate::labels::{POD_NAME, POD_NAMESPACE, POD_UID};
-use crate::network::Network;
+use crate::network::{Network, ingress};
 use crate::ops::Hands;
 use crate::register::{self, Machine};
 use crate::storage;
@@ -49,6 +49,7 @@ impl Node {
         let network = Network::open(hands.acting_as("system:boxship:network")).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(network.run());
+        tasks.spawn(ingress::run(hands.acting_as("system:boxship:ingress")));
         tasks.spawn(storage::run(hands.acting_as("system:boxship:storage")));
         tasks.spawn(register::heartbeat(client, hands.config.name.clone()));
         tasks.spawn(rounds(hands));

@@ -28,7 +28,11 @@ fn first_of(cidr: &str) -> String {
     net.and_then(|n| n.hosts().next()).map(|ip| ip.to_string()).unwrap_or_default()
 }
 
-async fn create<K: Kind>(client: &Client, namespace: &str, object: Value) -> Result<(), Problem> {
+pub(super) async fn create<K: Kind>(
+    client: &Client,
+    namespace: &str,
+    object: Value,
+) -> Result<(), Problem> {
     // Looked up first: a second Service with the same address is refused for its address, not for its name.
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if client.view().read::<K>(namespace, name).is_some() {
@@ -41,7 +45,11 @@ async fn create<K: Kind>(client: &Client, namespace: &str, object: Value) -> Res
     }
 }
 
-async fn put<K: Kind>(client: &Client, namespace: &str, object: Value) -> Result<(), Problem> {
+pub(super) async fn put<K: Kind>(
+    client: &Client,
+    namespace: &str,
+    object: Value,
+) -> Result<(), Problem> {
     create::<K>(client, namespace, object.clone()).await?;
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_string();
     let patch = Patch { kind: PatchKind::Merge, body: object };
