@@ -36,6 +36,7 @@ mod root_ca;
 mod served;
 mod service_account;
 mod serving;
+pub mod simulated;
 mod slices;
 mod statefulset;
 mod table;
