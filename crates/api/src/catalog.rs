@@ -109,12 +109,12 @@ impl Catalog {
     /// The built-in rows.
     pub fn built_in() -> Self {
         let mut catalog = Self::default();
-        for row in kinds::TABLE {
-            for at in 0..row.versions.len() {
-                catalog.add(Served::from_row(row, at));
-            }
-        }
+        kinds::TABLE.iter().for_each(|row| catalog.add_row(row));
         catalog
+    }
+
+    pub(crate) fn add_row(&mut self, row: &'static KindRow) {
+        (0..row.versions.len()).for_each(|at| self.add(Served::from_row(row, at)));
     }
 
     pub fn add(&mut self, served: Served) {

@@ -11,23 +11,30 @@ use store::View;
 /// The catalog of the newest snapshot asked about. May be dropped at any instant.
 #[derive(Default)]
 pub struct Customs {
-    last: Mutex<Option<(u64, Arc<Catalog>)>>,
+    last: Mutex<Option<((u64, Measured), Arc<Catalog>)>>,
 }
 
-fn built_in() -> &'static Catalog {
+/// Whether somebody measures usage.
+type Measured = bool;
+
+fn built_in(measured: Measured) -> &'static Catalog {
     static BUILT_IN: OnceLock<Catalog> = OnceLock::new();
-    BUILT_IN.get_or_init(Catalog::built_in)
+    static WITH_MEASURED: OnceLock<Catalog> = OnceLock::new();
+    match measured {
+        true => WITH_MEASURED.get_or_init(Catalog::with_measured),
+        false => BUILT_IN.get_or_init(Catalog::built_in),
+    }
 }
 
 impl Customs {
-    pub fn catalog(&self, view: &View) -> Arc<Catalog> {
+    pub fn catalog(&self, view: &View, measured: Measured) -> Arc<Catalog> {
         let definitions = Resource::new(kinds::DEFINITIONS.0, kinds::DEFINITIONS.1);
-        let touched = view.touched(&definitions);
+        let touched = (view.touched(&definitions), measured);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, catalog)) = last.as_ref().filter(|(at, _)| *at == touched) {
             return catalog.clone();
         }
-        let mut catalog = built_in().clone();
+        let mut catalog = built_in(measured).clone();
         let mut rows: Vec<_> = view
             .list(&definitions, None)
             .map(|object| object.value())

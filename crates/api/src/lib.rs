@@ -34,6 +34,7 @@ mod route;
 mod select;
 mod server;
 mod table;
+mod usage;
 mod watch;
 mod write;
 
@@ -44,4 +45,5 @@ pub use outcome::{CallNext, CallOutcome, ConnectPlan, Next, Outcome, Pending, Pe
 pub use reply::{Chunk, Reply, Rope};
 pub use request::{Env, Method, Request};
 pub use server::Api;
+pub use usage::{GROUP as USAGE_GROUP, Usage};
 pub use watch::WatchPlan;

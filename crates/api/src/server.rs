@@ -9,6 +9,7 @@ use crate::encode::{self, Encoder};
 use crate::negotiate::{Offers, Pretty, Shape, Stream, negotiate};
 use crate::request::{Env, Request};
 use crate::route::{Discovery, ResourcePath, Route, route};
+use crate::usage::{self, Usage};
 use crate::write::{self, Ctx, DeleteRequest, Settled, Step, Validation, WriteOptions};
 use crate::{
     CallNext, CallOutcome, ConnectPlan, Next, Outcome, Patch, PatchKind, Pending, PendingCall,
@@ -16,7 +17,7 @@ use crate::{
 };
 use kinds::{Attributes, Authorizer, Decision, Operation, Tokens};
 use meta::{Gvk, Identity, Problem, Reason, Resource, Value};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::{Receipt, Reject, View};
 
 /// The API server without its sockets: pure functions over snapshots. Share one behind an `Arc`.
@@ -24,16 +25,17 @@ pub struct Api {
     authorizer: Box<dyn Authorizer>,
     tokens: Box<dyn Tokens>,
     customs: Customs,
+    pub(crate) usage: OnceLock<Box<dyn Usage>>,
 }
 
 impl Api {
     pub fn new(authorizer: Box<dyn Authorizer>, tokens: Box<dyn Tokens>) -> Self {
-        Self { authorizer, tokens, customs: Customs::default() }
+        Self { authorizer, tokens, customs: Customs::default(), usage: OnceLock::new() }
     }
 
     /// What is served at this snapshot: built-in kinds and established custom resources.
     pub(crate) fn catalog(&self, view: &View) -> Arc<Catalog> {
-        self.customs.catalog(view)
+        self.customs.catalog(view, self.usage.get().is_some())
     }
 
     /// Decides one HTTP request against a snapshot, normally the newest.
@@ -114,6 +116,8 @@ impl Api {
         let watch = query::flag(request, "watch");
         let verb = path.verb(request.method, watch);
         self.authorise(&attributes(request, path, verb), &request.identity, view)?;
+        let measured = (path.group == usage::GROUP).then(|| self.measured(view));
+        let view = measured.as_ref().unwrap_or(view);
         let catalog = self.catalog(view);
         let served = catalog
             .find(&path.group, &path.version, &path.resource)

@@ -6,8 +6,8 @@ use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use kube_http::{Body, Connect, Connection, NoNode};
 use meta::Problem;
-use node::Streams;
 use node::streams::LogQuery;
+use node::{Meter, Streams};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,13 +17,13 @@ use tokio::sync::mpsc;
 
 /// Connects to the node once there is one; until then says that there is none.
 #[derive(Clone, Default)]
-pub struct ToNode(Arc<OnceLock<Streams>>);
+pub struct ToNode(Arc<OnceLock<(Streams, Meter)>>);
 
 impl ToNode {
     /// From now on connections go to these.
-    pub fn attach(&self, streams: Streams) {
+    pub fn attach(&self, streams: Streams, meter: Meter) {
         // A node is attached once in a process's life.
-        let _ = self.0.set(streams);
+        let _ = self.0.set((streams, meter));
     }
 }
 
@@ -33,8 +33,18 @@ impl Connect for ToNode {
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         match self.0.get().cloned() {
-            Some(streams) => Box::pin(serve(streams, connection)),
+            Some((streams, _)) => Box::pin(serve(streams, connection)),
             None => NoNode.connect(connection),
+        }
+    }
+
+    fn measure(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match self.0.get() {
+            Some((_, meter)) => {
+                let meter = meter.clone();
+                Box::pin(async move { meter.refresh().await })
+            }
+            None => Box::pin(std::future::ready(())),
         }
     }
 }

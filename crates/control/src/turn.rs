@@ -181,8 +181,11 @@ impl Turn {
 
     fn plan(&mut self, id: RowId, key: Key, now: Time) {
         self.due.cancel(id, &key);
-        let view = self.store.view();
         let row = self.rows[id].row;
+        let mut view = self.store.view();
+        if row.reads_usage() {
+            view = self.api.measured(&view);
+        }
         let planned = catch_unwind(AssertUnwindSafe(|| (row.plan)(&view, &key, now)));
         match planned {
             Ok(plan) => self.apply(id, key, plan, Flight::default(), now),

@@ -22,7 +22,11 @@ use typed::Read;
 
 pub(crate) static ROW: Row = Row {
     name: "horizontal-pod-autoscaler",
-    wakes: &[Wake { resource: ("autoscaling", "horizontalpodautoscalers"), keys: wakes::itself }],
+    wakes: &[
+        Wake { resource: ("autoscaling", "horizontalpodautoscalers"), keys: wakes::itself },
+        // Measured, so it never changes; the row says that it reads it.
+        Wake { resource: (api::USAGE_GROUP, "pods"), keys: |_, _| Vec::new() },
+    ],
     plan,
     refused: None,
     made: None,

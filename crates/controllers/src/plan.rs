@@ -58,6 +58,13 @@ pub enum Warning {
     Warning,
 }
 
+impl Row {
+    /// Whether it plans by what nodes measure, which is in the snapshot only when asked for.
+    pub fn reads_usage(&self) -> bool {
+        self.wakes.iter().any(|wake| wake.resource.0 == api::USAGE_GROUP)
+    }
+}
+
 impl Wake {
     /// `None` for [`EVERY`] resource.
     pub fn resource(&self) -> Option<Resource> {

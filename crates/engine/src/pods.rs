@@ -187,6 +187,11 @@ impl Engine {
         }
     }
 
+    /// Counters of a running container, read from its cgroup in this thread.
+    pub fn pod_stats(&self, id: &str) -> Result<runtime::Stats> {
+        Ok(self.runtime.stats(&self.containers.find(id)?.id)?)
+    }
+
     pub async fn pod_usage(self: &Arc<Self>, id: &str) -> Result<PodUsage> {
         let numbers = self.stats(id).await?;
         let writable = self.inspect_sized(id).await?.size_rw.unwrap_or(0);

@@ -16,6 +16,7 @@ mod cluster;
 mod core;
 mod extension;
 mod flowcontrol;
+mod metrics;
 mod networking;
 mod policy;
 mod rbac;
@@ -37,6 +38,9 @@ pub use table::{elapsed, joined_pairs, list, plain, selector_text, text};
 
 /// Group and plural of the kind whose objects define further kinds.
 pub const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
+
+/// Kinds that are measured instead of stored; served where somebody measures.
+pub static MEASURED: &[&KindRow] = &[&metrics::NODE_METRICS, &metrics::POD_METRICS];
 
 /// Every built-in kind, in discovery order of their groups.
 pub static TABLE: &[&KindRow] = &[

@@ -27,6 +27,11 @@ pub trait Connect: Send + Sync {
         &self,
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
+
+    /// Done when usage that is read now tells about this moment: rates need two looks some time apart.
+    fn measure(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Stands in while no node is attached: answers 503 and says so.

@@ -172,6 +172,9 @@ async fn answered(
         return response;
     }
     let coding = coding(head, &request);
+    if head.info.group == api::USAGE_GROUP && !head.info.resource.is_empty() {
+        server.deps.connect.measure().await;
+    }
     if head.info.streams() {
         return stream(server, head, request, coding).await;
     }

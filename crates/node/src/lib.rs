@@ -5,6 +5,7 @@
 
 mod config;
 mod labels;
+mod meter;
 mod network;
 mod observe;
 mod ops;
@@ -16,5 +17,6 @@ pub mod streams;
 mod worker;
 
 pub use config::NodeConfig;
+pub use meter::Meter;
 pub use round::Node;
 pub use streams::Streams;

@@ -2,6 +2,7 @@
 
 use crate::config::NodeConfig;
 use crate::labels::{POD_NAME, POD_NAMESPACE, POD_UID};
+use crate::meter::Meter;
 use crate::network::{Network, ingress};
 use crate::ops::Hands;
 use crate::register::{self, Machine};
@@ -24,6 +25,7 @@ use typed::Kind;
 pub struct Node {
     tasks: JoinSet<()>,
     streams: Streams,
+    meter: Meter,
 }
 
 impl Node {
@@ -45,6 +47,7 @@ impl Node {
             engine,
             client: client.clone(),
         };
+        let meter = Meter::new(hands.engine.clone(), &hands.config.name);
         let streams = Streams::new(hands.clone());
         let network = Network::open(hands.acting_as("system:boxship:network")).await?;
         let mut tasks = JoinSet::new();
@@ -53,12 +56,17 @@ impl Node {
         tasks.spawn(storage::run(hands.acting_as("system:boxship:storage")));
         tasks.spawn(register::heartbeat(client, hands.config.name.clone()));
         tasks.spawn(rounds(hands));
-        Ok(Self { tasks, streams })
+        Ok(Self { tasks, streams, meter })
     }
 
     /// Clients' ways into its pods.
     pub fn streams(&self) -> Streams {
         self.streams.clone()
+    }
+
+    /// What its pods and it use.
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// Ends looking after pods.

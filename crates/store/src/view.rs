@@ -1,5 +1,6 @@
 //! A consistent, immutable snapshot: the only way brains read.
 
+use crate::draft::Draft;
 use crate::head;
 use crate::history::{Changes, Compacted, History, OutOfRange};
 use crate::log::{LogError, Record};
@@ -101,6 +102,18 @@ impl View {
         }
         let state = self.at.history.rewind(&self.at.state, revision)?;
         Ok(Self::new(state, self.at.history.clone(), self.at.heads))
+    }
+
+    /// This snapshot with further objects in it (in place of those with the same keys), which are nowhere stored.
+    #[must_use]
+    pub fn with(&self, drafts: impl IntoIterator<Item = Draft>) -> Self {
+        let mut state = self.at.state.clone();
+        for draft in drafts {
+            let before = state.get(&draft.key).cloned();
+            let after = Arc::new(draft.object(state.revision.max(1)));
+            state.put(before.as_deref(), after);
+        }
+        Self::new(state, self.at.history.clone(), self.at.heads)
     }
 
     /// Everything as records, resource by resource in key order: what a snapshot or a backup holds.

@@ -1,6 +1,6 @@
-//! Where an autoscaler's numbers come from: objects of the snapshot, which whoever measures keeps there.
+//! Where an autoscaler's numbers come from: objects of the snapshot.
 //!
-//! - `pods.metrics.k8s.io`: a `PodMetrics` per pod (`containers[].usage`);
+//! - `pods.metrics.k8s.io`: a `PodMetrics` per pod (`containers[].usage`), measured for the plan ([`api::Usage`]);
 //! - `metricvalues.custom.metrics.k8s.io`: `MetricValue`s (`describedObject`, `metric.name`, `value`);
 //! - `externalmetricvalues.external.metrics.k8s.io`: (`metricName`, `metricLabels`, `value`).
 
