@@ -13,7 +13,7 @@ use image::{ImageStore, RegistriesConfig};
 use runtime::{Keeper, KeeperOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-#[path = "../../boxship/src/builder.rs"]
+#[path = "../../boxship/src/builder/mod.rs"]
 mod builder;
 
 fn main() -> ExitCode {

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use dockerfile::{KnownImage, Lowered, Options};
+use dockerfile::{Check, Lowered, Options};
 use engine::Engine;
-use image::{PullRequest, Reporter};
-use oci::Reference;
+use oci::Platform;
 use tokio::sync::mpsc;
 
 use crate::cache::{Cache, CacheRow, Pruned};
@@ -16,7 +15,7 @@ use crate::context::Context;
 use crate::error::{BuildError, Doing, Result};
 use crate::execute::{self, Event, Session};
 use crate::mounts::Caches;
-use crate::{BuildRequest, Built, finish, recover};
+use crate::{BuildRequest, Built, base, finish, recover};
 
 /// Where the builder keeps things.
 #[derive(Debug, Clone)]
@@ -59,13 +58,7 @@ impl Builder {
         let hold = self.engine.images.hold();
         let text = context.dockerfile(&request.dockerfile)?;
         let file = dockerfile::parse(&text)?;
-        for warning in dockerfile::lint(&file) {
-            // Nobody listening is no reason to stop.
-            let _ = events.send(Event::Warning(format!(
-                "{}: {} (line {})",
-                warning.rule, warning.detail, warning.line
-            )));
-        }
+        checked(&file, &request, &events)?;
         let graph = self.lower(&file, &request, &events).await?;
         let session = Arc::new(Session {
             builder: self.clone(),
@@ -102,6 +95,8 @@ impl Builder {
             build_args: request.build_args.clone(),
             labels: request.labels.clone(),
             platform: request.platform.clone(),
+            build_platform: Platform::host(),
+            contexts: BTreeMap::new(),
             network: request.network.clone(),
             images: BTreeMap::new(),
         };
@@ -110,37 +105,13 @@ impl Builder {
                 Lowered::Graph(graph) => return Ok(*graph),
                 Lowered::NeedImages(names) => {
                     for name in names {
-                        let known = self.known(&name, request, events).await?;
+                        let known = base::known(&self.engine.images, &name, request, events);
+                        let known = known.await?;
                         options.images.insert(name, known);
                     }
                 }
             }
         }
-    }
-
-    async fn known(
-        &self,
-        name: &str,
-        request: &BuildRequest,
-        events: &mpsc::UnboundedSender<Event>,
-    ) -> Result<KnownImage> {
-        let images = &self.engine.images;
-        let here = images.resolve(name).ok();
-        let id = match here {
-            Some(id) if !request.pull => id,
-            _ => {
-                let _ = events.send(Event::Log(None, format!("Pulling {name}\n").into_bytes()));
-                let pull = PullRequest {
-                    reference: Reference::parse_tagged(name)
-                        .doing(|| format!("invalid reference {name}"))?,
-                    platform: Some(request.platform.clone()),
-                    auth: None,
-                    reporter: Reporter::none(),
-                };
-                images.pull(pull).await?.id
-            }
-        };
-        Ok(KnownImage { config: images.config(&id)?, id })
     }
 
     /// Rows of the cache, longest unused first.
@@ -158,6 +129,30 @@ impl Builder {
         drop(hold);
         Ok(pruned)
     }
+}
+
+/// Tells what the build checks find; with `error=true` a finding ends the build.
+fn checked(
+    file: &dockerfile::Dockerfile,
+    request: &BuildRequest,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Result<()> {
+    let given = request.build_args.get("BUILDKIT_DOCKERFILE_CHECK").or(file.check.as_ref());
+    let check = Check::parse(given.map_or("", String::as_str)).map_err(BuildError::new)?;
+    let mut rules = Vec::new();
+    for warning in dockerfile::lint(file, &check) {
+        let (rule, detail, line) = (warning.rule, warning.detail, warning.line);
+        // Nobody listening is no reason to stop.
+        let _ = events.send(Event::Warning(format!("{rule}: {detail} (line {line})")));
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    if check.error && !rules.is_empty() {
+        let text = format!("lint violation found for rules: {}", rules.join(", "));
+        return Err(BuildError::new(text));
+    }
+    Ok(())
 }
 
 /// Whether cache mounts are emptied too.

@@ -23,9 +23,9 @@ pub fn recipe(session: &Session, c: &Copying, inputs: &[Made]) -> Result<String>
     if !stands_alone(c) {
         out += &inputs[0].key;
     }
-    match c.origin {
+    match &c.origin {
         Origin::Node(_) => out += &format!("\0{:?}\0{}", c.sources, inputs[1].key),
-        Origin::Context => {
+        Origin::Context | Origin::Named(_) => {
             let excludes = excludes(c);
             let forest = context_forest(session, &excludes);
             for source in &c.sources {
@@ -63,8 +63,8 @@ pub fn execute(session: &Session, c: &Copying, inputs: &[Made]) -> Result<Option
     let owner = c.owner.as_deref().map(|o| owner::find(o, tree.path())).transpose()?;
     let dress = Dress { owner, mode: c.mode };
     let excludes = excludes(c);
-    let origin = match c.origin {
-        Origin::Context => None,
+    let origin = match &c.origin {
+        Origin::Context | Origin::Named(_) => None,
         Origin::Node(_) => Some(Tree::new(images, &inputs[1].layers, Access::Read, &builder.work)?),
     };
     let forest = match &origin {

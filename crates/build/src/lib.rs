@@ -5,6 +5,8 @@
 //! everything that went into it, up to a limit of bytes. It parses nothing and speaks no wire
 //! protocol: progress is a channel of [`Event`]s.
 
+mod agent;
+mod base;
 mod builder;
 mod cache;
 mod claim;
@@ -13,6 +15,7 @@ mod content;
 mod context;
 mod copy;
 mod copy_step;
+mod emulation;
 mod error;
 mod execute;
 mod finish;
@@ -35,7 +38,9 @@ pub use execute::{Event, Source};
 pub use plain::Plain;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use image::DockerConfig;
 use oci::{Digest, Platform, Reference};
 
 /// What a caller wants built.
@@ -60,6 +65,10 @@ pub struct BuildRequest {
     pub pull: bool,
     /// By id, for `RUN --mount=type=secret`.
     pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Agents' sockets by id, for `RUN --mount=type=ssh`.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// Credentials for the registries of base images.
+    pub auths: DockerConfig,
     /// Bytes of `/dev/shm`; 0 is the default.
     pub shm_size: i64,
     /// Bytes of memory for RUN; 0 is no limit.
@@ -81,6 +90,8 @@ impl Default for BuildRequest {
             no_cache_filter: Vec::new(),
             pull: false,
             secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
+            auths: DockerConfig::default(),
             shm_size: 0,
             memory: 0,
         }

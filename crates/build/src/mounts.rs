@@ -10,6 +10,7 @@ use engine::config::{BindOptions, HostConfig, Mount};
 use oci::Digest;
 use tokio::sync::OwnedMutexGuard;
 
+use crate::agent::Forwarded;
 use crate::claim::{Access, Folder, Tree};
 use crate::error::{BuildError, Doing, Result};
 use crate::execute::{Made, Session};
@@ -78,6 +79,7 @@ fn size(path: &Path) -> u64 {
 pub struct Mounted {
     trees: Vec<Tree>,
     folders: Vec<Folder>,
+    agents: Vec<Forwarded>,
     pub env: Vec<String>,
     /// Where something is mounted inside.
     pub targets: Vec<String>,
@@ -132,10 +134,7 @@ impl Mounted {
                 self.bind(host, &folder, &m.target, access(m));
             }
             MountKind::Secret => self.secret(session, m, host)?,
-            MountKind::Ssh if m.required => {
-                return Err(BuildError::new("ssh mounts are not supported yet"));
-            }
-            MountKind::Ssh => {}
+            MountKind::Ssh => self.ssh(session, m, host)?,
             MountKind::Bind => {
                 let root = self.tree(session, m, from)?;
                 let source = rooted::resolve(&root, &m.source)
@@ -178,6 +177,27 @@ impl Mounted {
         }
         let file = self.file(session, value, m.mode.unwrap_or(0o400), (m.uid, m.gid))?;
         self.bind(host, &file, &m.target, Access::Read);
+        Ok(())
+    }
+
+    /// An agent that nobody passed on is left out unless required, as BuildKit does.
+    fn ssh(&mut self, session: &Session, m: &RunMount, host: &mut HostConfig) -> Result<()> {
+        let Some(agent) = session.request.ssh.get(&m.id) else {
+            if m.required {
+                return Err(BuildError::new(format!(
+                    "no SSH key \"{}\" forwarded from the client",
+                    m.id
+                )));
+            }
+            return Ok(());
+        };
+        let (work, owner) = (&session.builder.work, (m.uid, m.gid));
+        let forwarded = Forwarded::open(agent, work, m.mode.unwrap_or(0o600), owner)?;
+        self.bind(host, &forwarded.socket(), &m.target, Access::Write);
+        if !self.env.iter().any(|e| e.starts_with("SSH_AUTH_SOCK=")) {
+            self.env.push(format!("SSH_AUTH_SOCK={}", m.target));
+        }
+        self.agents.push(forwarded);
         Ok(())
     }
 

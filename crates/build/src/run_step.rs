@@ -16,7 +16,7 @@ use crate::error::{BuildError, Doing, Result};
 use crate::execute::{Event, Made, Session, blocking};
 use crate::mounts::Mounted;
 use crate::select::Forest;
-use crate::{claim, content, stubs};
+use crate::{claim, content, emulation, stubs};
 
 /// Marks containers and images of steps, so that recovery finds them.
 pub const LABEL: &str = "io.boxship.build.step";
@@ -82,6 +82,7 @@ pub async fn execute(
     let Op::Run(run) = &session.graph.nodes[node].op else {
         return Err(BuildError::new("this step runs nothing"));
     };
+    emulation::check(&session.graph.nodes[node].platform)?;
     let mut locks = Vec::new();
     // In the order of ids, so that two steps cannot wait for each other.
     let mut caches: Vec<_> = run.mounts.iter().collect();
@@ -93,19 +94,20 @@ pub async fn execute(
     let engine = session.builder.engine.clone();
     let mut left = Leftovers { engine: engine.clone(), image: None, container: None };
     let (task, layers, made) = (session.clone(), inputs[0].layers.clone(), inputs.to_vec());
-    let (image, mounted, request) = blocking(move || {
+    let image = blocking(move || step_image(&task, node, layers)).await?;
+    left.image = Some(image.clone());
+    let task = session.clone();
+    let (mounted, request) = blocking(move || {
         let Op::Run(run) = &task.graph.nodes[node].op else {
             return Err(BuildError::new("this step runs nothing"));
         };
-        let image = step_image(&task, layers)?;
         let mut host = host_config(&task, run);
         let mut mounted = Mounted::prepare(&task, run, &made, &mut host)?;
         let config = config(run, &image, &mut mounted, &mut host);
         let request = CreateRequest { config, host, ..CreateRequest::default() };
-        Ok((image, mounted, request))
+        Ok((mounted, request))
     })
     .await?;
-    left.image = Some(image);
     let (id, _) = engine.create(request).await?;
     left.container = Some(id.clone());
     session.tell(Event::Container(node, id.clone()));
@@ -135,8 +137,8 @@ fn commit(engine: &Engine, id: &str, mounted: &Mounted) -> Result<Option<Layer>>
 }
 
 /// The engine starts containers of images, so the tree so far becomes one without a name.
-fn step_image(session: &Session, layers: Vec<Layer>) -> Result<Digest> {
-    let platform = &session.request.platform;
+fn step_image(session: &Session, node: NodeId, layers: Vec<Layer>) -> Result<Digest> {
+    let platform = &session.graph.nodes[node].platform;
     let config = ImageConfig {
         os: platform.os.clone(),
         architecture: platform.architecture.clone(),

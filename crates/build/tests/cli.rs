@@ -63,6 +63,12 @@ impl Engine {
         text
     }
 
+    fn fails(&self, args: &[&str]) -> String {
+        let out = self.docker(args);
+        assert!(!out.status.success(), "{args:?} succeeded");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    }
+
     fn write(&self, name: &str, text: &str) {
         let path = self.dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -151,6 +157,9 @@ fn docker_builds() {
     epochs(&engine);
     same_build_twice_at_once(&engine);
     failures(&engine);
+    platforms(&engine);
+    checks_and_agents(&engine);
+    credentials(&engine);
     killed_builds_leave_nothing(&mut engine);
 }
 
@@ -211,11 +220,88 @@ fn failures(engine: &Engine) {
     ];
     for (text, wanted) in cases {
         engine.write("c/Bad", text);
-        let out = engine.docker(&["build", "-f", "c/Bad", "c"]);
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(!out.status.success() && said.contains(wanted), "{text}: {said}");
+        let said = engine.fails(&["build", "-f", "c/Bad", "c"]);
+        assert!(said.contains(wanted), "{text}: {said}");
     }
     assert_eq!(engine.ok(&["ps", "-aq"]), "");
+}
+
+/// An image for another platform is found out; its programs need QEMU, its files do not.
+fn platforms(engine: &Engine) {
+    engine.ok(&["import", "--platform", "linux/s390x", "base.tar", "foreign:latest"]);
+    engine.write("c/Own", "FROM --platform=$BUILDPLATFORM busybox\nRUN true\n");
+    engine.ok(&["build", "-f", "c/Own", "c"]);
+    let files =
+        "FROM --platform=linux/s390x foreign AS f\nFROM busybox\nCOPY --from=f /etc/passwd /p\n";
+    engine.write("c/Files", files);
+    engine.ok(&["build", "-f", "c/Files", "c"]);
+    engine.write("c/Bad", "FROM foreign\nCMD x\n");
+    let said = engine.fails(&["build", "-f", "c/Bad", "c"]);
+    assert!(said.contains("its platform (linux/s390x) does not match"), "{said}");
+    if Path::new("/proc/sys/fs/binfmt_misc/qemu-s390x").exists() {
+        println!("not tried: RUN without QEMU (it is registered here)");
+        return;
+    }
+    engine.write("c/Bad", "FROM --platform=linux/s390x foreign\nRUN true\n");
+    let said = engine.fails(&["build", "-f", "c/Bad", "c"]);
+    assert!(said.contains("no binfmt_misc handler for qemu-s390x"), "{said}");
+}
+
+fn checks_and_agents(engine: &Engine) {
+    engine.write("c/Bad", "# check=error=true\nFROM busybox AS Upper\nCMD [\"x\"]\n");
+    let said = engine.fails(&["build", "-f", "c/Bad", "c"]);
+    assert!(said.contains("lint violation found for rules: StageNameCasing"), "{said}");
+    let skipped = "# check=skip=StageNameCasing;error=true\nFROM busybox AS Upper\nCMD [\"x\"]\n";
+    engine.write("c/Good", skipped);
+    engine.ok(&["build", "-f", "c/Good", "c"]);
+    engine.write("c/Bad", "FROM busybox\nRUN --mount=type=ssh,required true\n");
+    let said = engine.fails(&["build", "-f", "c/Bad", "c"]);
+    assert!(said.contains("no SSH key \"default\" forwarded"), "{said}");
+    // As with BuildKit, a step that does not require the agent runs without it.
+    let text = "FROM busybox\nRUN --mount=type=ssh test -z \"$SSH_AUTH_SOCK\"\n";
+    engine.write("c/Good", text);
+    engine.ok(&["build", "-f", "c/Good", "c"]);
+}
+
+/// What `docker login` left goes to the registry of FROM.
+fn credentials(engine: &Engine) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let domain = listener.local_addr().unwrap().to_string();
+    let auths = format!(r#"{{"auths":{{"{domain}":{{"auth":"dXNlcjpwYXNz"}}}}}}"#);
+    engine.write("config/config.json", &auths);
+    engine.write("c/Bad", &format!("FROM {domain}/private\n"));
+    let seen = std::thread::spawn(move || {
+        let mut sent = Vec::new();
+        for stream in listener.incoming().take(64) {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let head: Vec<String> =
+                lines.by_ref().map_while(Result::ok).take_while(|l| !l.is_empty()).collect();
+            let basic = head.iter().find(|l| l.to_ascii_lowercase().starts_with("authorization:"));
+            sent.extend(basic.cloned());
+            let last = head.is_empty() || basic.is_some();
+            let answer = "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Basic realm=\"r\"\r\n\
+                          Connection: close\r\nContent-Length: 0\r\n\r\n";
+            // TLS is tried first on some registries: that client does not read this.
+            let _ = stream.write_all(answer.as_bytes());
+            if last && basic.is_some() {
+                break;
+            }
+        }
+        sent
+    });
+    let out = Command::new("docker")
+        .args(["build", "-f", "c/Bad", "c"])
+        .current_dir(engine.dir.path())
+        .env("DOCKER_CONFIG", engine.dir.path().join("config"))
+        .env("DOCKER_HOST", format!("unix://{}/d.sock", engine.dir.path().display()))
+        .env("DOCKER_BUILDKIT", "0")
+        .output()
+        .unwrap();
+    assert!(!out.status.success());
+    let sent = seen.join().unwrap();
+    assert!(sent.iter().any(|l| l.ends_with("Basic dXNlcjpwYXNz")), "{sent:?}");
 }
 
 fn killed_builds_leave_nothing(engine: &mut Engine) {

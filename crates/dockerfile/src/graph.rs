@@ -2,7 +2,7 @@
 //!
 //! A node's inputs have smaller numbers, so the list is in an order that can be executed.
 
-use oci::{Digest, ImageConfig};
+use oci::{Digest, ImageConfig, Platform};
 
 use crate::instruction::{MountKind, Sharing};
 
@@ -39,13 +39,15 @@ pub struct HistoryRow {
     pub node: Option<NodeId>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub op: Op,
     /// Of the instruction, for errors.
     pub line: usize,
     /// The name of its stage (`--no-cache-filter`); the number when it has none.
     pub stage: String,
+    /// What its stage is for; programs of RUN are of it.
+    pub platform: Platform,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +69,12 @@ pub enum Base {
 }
 
 /// Where files come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
+    #[default]
     Context,
+    /// Another folder of the caller's (`--build-context`).
+    Named(String),
     Node(NodeId),
 }
 
@@ -86,7 +91,7 @@ pub enum Source {
 }
 
 /// COPY and ADD.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copying {
     pub under: NodeId,
     pub origin: Origin,
@@ -148,7 +153,7 @@ impl Op {
     pub fn inputs(&self) -> Vec<NodeId> {
         let node = |o: &Origin| match o {
             Origin::Node(id) => Some(*id),
-            Origin::Context => None,
+            Origin::Context | Origin::Named(_) => None,
         };
         match self {
             Self::Base(_) => Vec::new(),

@@ -5,6 +5,7 @@
 //! it asks for by returning their names ([`Lowered::NeedImages`]). The facts follow BuildKit's
 //! `frontend/dockerfile` (parser, instructions, shell, dockerfile2llb).
 
+mod check;
 mod config;
 mod expand;
 mod flags;
@@ -22,6 +23,7 @@ mod scope;
 mod stages;
 mod steps;
 
+pub use check::Check;
 pub use expand::{Expander, Vars};
 pub use graph::{
     Base, Copying, Graph, HistoryRow, Node, NodeId, Op, Origin, RunMount, Running, Source,
@@ -29,7 +31,7 @@ pub use graph::{
 pub use heredoc::Heredoc;
 pub use instruction::{Command, CopyFlags, Form, Instruction, MountKind, MountSpec, Sharing};
 pub use lint::{Warning, lint};
-pub use lower::{KnownImage, Lowered, Options, lower};
+pub use lower::{KnownImage, Lowered, NamedContext, Options, Wanted, lower};
 pub use parse::{Dockerfile, parse};
 pub use problem::{Problem, Result};
 pub use stages::{Stage, stages};

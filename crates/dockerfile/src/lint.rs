@@ -2,6 +2,7 @@
 //!
 //! Checks that need the context's files or a base image's platform are not here.
 
+use crate::check::Check;
 use crate::instruction::{Command, Form, Instruction};
 use crate::parse::Dockerfile;
 use crate::stages::{self, Stage};
@@ -14,8 +15,8 @@ pub struct Warning {
     pub detail: String,
 }
 
-/// All findings in order of lines, without the rules that `# check=skip=` names.
-pub fn lint(file: &Dockerfile) -> Vec<Warning> {
+/// All findings in order of lines, without the rules that `check` skips.
+pub fn lint(file: &Dockerfile, check: &Check) -> Vec<Warning> {
     let mut out = Vec::new();
     let mut say = |rule: &'static str, line: usize, detail: String| {
         out.push(Warning { rule, line, detail });
@@ -33,19 +34,12 @@ pub fn lint(file: &Dockerfile) -> Vec<Warning> {
             repeated(stage, &mut say);
         }
     }
-    let skipped = skipped(file);
-    out.retain(|w| !skipped.iter().any(|s| s == "all" || s.eq_ignore_ascii_case(w.rule)));
+    out.retain(|w| !check.skips(w.rule));
     out.sort_by_key(|w| w.line);
     out
 }
 
 type Say<'a> = &'a mut dyn FnMut(&'static str, usize, String);
-
-fn skipped(file: &Dockerfile) -> Vec<String> {
-    let fields = file.check.iter().flat_map(|c| c.split(';'));
-    let skip = fields.filter_map(|f| f.trim().strip_prefix("skip="));
-    skip.flat_map(|s| s.split(',')).map(|s| s.trim().to_owned()).collect()
-}
 
 fn word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()

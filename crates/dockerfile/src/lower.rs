@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use oci::{Digest, ImageConfig, Platform};
 
 use crate::config::{self, Setting};
-use crate::graph::{Base, Graph, HistoryRow, Node, NodeId, Op, Origin, Step};
+use crate::graph::{Base, Copying, Graph, HistoryRow, Node, NodeId, Op, Origin, Source, Step};
 use crate::heredoc::Heredoc;
 use crate::instruction::{Command, CopyFlags, Form, Instruction, MountKind, MountSpec};
 use crate::parse::{self, Dockerfile};
@@ -31,17 +31,37 @@ pub struct Options {
     pub build_args: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub platform: Platform,
+    /// The machine's own (`BUILDPLATFORM`).
+    pub build_platform: Platform,
     /// For RUN steps that name none.
     pub network: String,
-    /// By the name as it stands in the file, expanded.
-    pub images: BTreeMap<String, KnownImage>,
+    pub images: BTreeMap<Wanted, KnownImage>,
+    /// `--build-context`, by name.
+    pub contexts: BTreeMap<String, NamedContext>,
+}
+
+/// What a name of `--build-context` stands for; it comes before stages and images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// `docker-image://name`
+    Image(String),
+    /// Files that the caller has.
+    Folder,
+}
+
+/// An image to look up: the name as it stands in the file, expanded, and for which platform.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    pub name: String,
+    /// `os/arch[/variant]`, normalized.
+    pub platform: String,
 }
 
 /// The graph, or what must be found out first.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lowered {
-    /// Names to look up; then call again with them in [`Options::images`].
-    NeedImages(Vec<String>),
+    /// What to look up; then call again with them in [`Options::images`].
+    NeedImages(Vec<Wanted>),
     Graph(Box<Graph>),
 }
 
@@ -67,7 +87,7 @@ fn lower_file(file: &Dockerfile, options: &Options) -> Result<Lowered> {
     let stage_name = stages[target].name.clone().unwrap_or_else(|| "default".to_owned());
     let mut lowering = Lowering {
         escape: file.escape,
-        builtin: scope::platform_args(&options.platform, &stage_name),
+        builtin: scope::platform_args(&options.platform, &options.build_platform, &stage_name),
         globals: Vec::new(),
         done: vec![None; stages.len()],
         stages,
@@ -91,6 +111,7 @@ struct State {
     history: Vec<HistoryRow>,
     parent: Option<Digest>,
     cmd_set: bool,
+    platform: Platform,
 }
 
 struct Lowering<'a> {
@@ -102,7 +123,7 @@ struct Lowering<'a> {
     options: &'a Options,
     nodes: Vec<Node>,
     bases: BTreeMap<Base, NodeId>,
-    missing: Vec<String>,
+    missing: Vec<Wanted>,
     /// With the stage each belongs to.
     steps: Vec<(usize, Step)>,
 }
@@ -169,16 +190,19 @@ impl Lowering<'_> {
             let text = format!("base name ({}) should not be blank", stage.image);
             return Err(Problem::new(stage.line, text).hint("give the ARG a default before FROM"));
         }
+        let platform = self.platform(&stage)?;
+        let flag = platform.as_ref().map(|p| format!("--platform={p} ")).unwrap_or_default();
         let from = match &stage.name {
-            Some(name) => format!("FROM {image} AS {name}"),
-            None => format!("FROM {image}"),
+            Some(name) => format!("FROM {flag}{image} AS {name}"),
+            None => format!("FROM {flag}{image}"),
         };
-        let mut state = match stages::find(&self.stages, &image, index) {
-            Some(below) => {
-                let state = self.stage(below)?;
-                State { cmd_set: false, ..state }
-            }
-            None => self.image(&image, stage.line)?,
+        let platform = platform.unwrap_or_else(|| self.options.platform.clone());
+        let mut state = match self.named(&image, &platform, stage.line)? {
+            Some(state) => state,
+            None => match stages::find(&self.stages, &image, index) {
+                Some(below) => State { cmd_set: false, ..self.stage(below)? },
+                None => self.image(&image, &platform, stage.line)?,
+            },
         };
         self.steps.push((index, Step { text: from, node: Some(state.root) }));
         let triggers = std::mem::take(&mut state.config.config.on_build);
@@ -193,41 +217,103 @@ impl Lowering<'_> {
         Ok(state)
     }
 
-    fn image(&mut self, name: &str, line: usize) -> Result<State> {
+    /// `FROM --platform`, expanded and parsed.
+    fn platform(&self, stage: &Stage) -> Result<Option<Platform>> {
+        let Some(text) = &stage.platform else { return Ok(None) };
+        let scope = Scope { env: &[], args: &self.globals };
+        let word = scope.word(text, self.escape).map_err(at(stage.line))?;
+        if word.is_empty() {
+            let text = format!("empty platform value from expression {text}");
+            return Err(Problem::new(stage.line, text).hint("give the ARG a default before FROM"));
+        }
+        let parsed = Platform::parse(&word);
+        parsed
+            .map(Some)
+            .map_err(|e| Problem::new(stage.line, format!("failed to parse platform {word}: {e}")))
+    }
+
+    /// FROM a named context; files of one lie on nothing.
+    fn named(&mut self, name: &str, platform: &Platform, line: usize) -> Result<Option<State>> {
+        match self.context(name) {
+            None => Ok(None),
+            Some(NamedContext::Image(image)) => self.image(&image, platform, line).map(Some),
+            Some(NamedContext::Folder) => {
+                let mut state = self.image("scratch", platform, line)?;
+                let op = Op::Copy(Copying {
+                    under: state.root,
+                    origin: Origin::Named(name.to_owned()),
+                    sources: vec![Source::Path(".".to_owned())],
+                    dest: "/".to_owned(),
+                    ..Copying::default()
+                });
+                let (stage, platform) = (name.to_owned(), platform.clone());
+                self.nodes.push(Node { op, line, stage, platform });
+                state.root = self.nodes.len() - 1;
+                let created_by = format!("FROM context {name}");
+                state.history.push(HistoryRow { created_by, node: Some(state.root) });
+                Ok(Some(state))
+            }
+        }
+    }
+
+    fn context(&self, name: &str) -> Option<NamedContext> {
+        let same = |(known, _): &(&String, &NamedContext)| known.eq_ignore_ascii_case(name);
+        self.options.contexts.iter().find(same).map(|(_, context)| context.clone())
+    }
+
+    fn image(&mut self, name: &str, platform: &Platform, line: usize) -> Result<State> {
         let mut config = ImageConfig {
-            os: self.options.platform.os.clone(),
-            architecture: self.options.platform.architecture.clone(),
-            variant: self.options.platform.variant.clone(),
+            os: platform.os.clone(),
+            architecture: platform.architecture.clone(),
+            variant: platform.variant.clone(),
             ..ImageConfig::default()
         };
+        let wanted = Wanted { name: name.to_owned(), platform: platform.to_string() };
         let mut base = Base::Scratch;
         let mut parent = None;
-        match self.options.images.get(name) {
+        match self.options.images.get(&wanted) {
             _ if name == "scratch" => config.config.env = vec![DEFAULT_PATH.to_owned()],
             Some(known) => {
                 config = known.config.clone();
                 base = Base::Image(known.id.clone());
                 parent = Some(known.id.clone());
             }
-            None if !self.missing.iter().any(|m| m == name) => self.missing.push(name.to_owned()),
+            None if !self.missing.contains(&wanted) => self.missing.push(wanted),
             None => {}
         }
-        let root = self.base(base, line);
+        let root = self.base(base, platform, line);
         let (args, history) = (Vec::new(), Vec::new());
-        Ok(State { root, config, args, history, parent, cmd_set: false })
+        Ok(State {
+            root,
+            config,
+            args,
+            history,
+            parent,
+            cmd_set: false,
+            platform: platform.clone(),
+        })
     }
 
-    fn base(&mut self, base: Base, line: usize) -> NodeId {
+    fn base(&mut self, base: Base, platform: &Platform, line: usize) -> NodeId {
         if let Some(id) = self.bases.get(&base) {
             return *id;
         }
-        self.nodes.push(Node { op: Op::Base(base.clone()), line, stage: String::new() });
+        let (op, stage) = (Op::Base(base.clone()), String::new());
+        self.nodes.push(Node { op, line, stage, platform: platform.clone() });
         self.bases.insert(base, self.nodes.len() - 1);
         self.nodes.len() - 1
     }
 
     /// What `--from=NAME` means: a stage before this one, else an image.
     fn origin(&mut self, name: &str, stage: &Stage, line: usize) -> Result<Origin> {
+        let platform = self.options.platform.clone();
+        match self.context(name) {
+            Some(NamedContext::Folder) => return Ok(Origin::Named(name.to_owned())),
+            Some(NamedContext::Image(image)) => {
+                return Ok(Origin::Node(self.image(&image, &platform, line)?.root));
+            }
+            None => {}
+        }
         if name.eq_ignore_ascii_case("context")
             && stages::find(&self.stages, name, stage.index).is_none()
         {
@@ -243,9 +329,9 @@ impl Lowering<'_> {
             return Err(Problem::new(line, format!("invalid stage index {name}")));
         }
         if name == "scratch" {
-            return Ok(Origin::Node(self.base(Base::Scratch, line)));
+            return Ok(Origin::Node(self.base(Base::Scratch, &platform, line)));
         }
-        Ok(Origin::Node(self.image(name, line)?.root))
+        Ok(Origin::Node(self.image(name, &platform, line)?.root))
     }
 
     fn instruction(&mut self, i: &Instruction, stage: &Stage, state: &mut State) -> Result<()> {
@@ -287,7 +373,8 @@ impl Lowering<'_> {
     fn push(&mut self, op: Op, i: &Instruction, stage: &Stage, state: &mut State) -> NodeId {
         let created_by = created_by(&op, &i.text, state);
         let name = stage.name.clone().unwrap_or_else(|| stage.index.to_string());
-        self.nodes.push(Node { op, line: i.line, stage: name });
+        let platform = state.platform.clone();
+        self.nodes.push(Node { op, line: i.line, stage: name, platform });
         state.root = self.nodes.len() - 1;
         state.history.push(HistoryRow { created_by, node: Some(state.root) });
         state.root
@@ -306,7 +393,9 @@ impl Lowering<'_> {
                 None if m.kind == MountKind::Bind => Some(Origin::Context),
                 None => None,
             };
-            op.mounts.push(steps::mount(m, origin, &self.ground(state)).map_err(at(line))?);
+            let nth = op.mounts.iter().filter(|m| m.kind == MountKind::Ssh).count();
+            let mount = steps::mount(m, origin, nth, &self.ground(state)).map_err(at(line))?;
+            op.mounts.push(mount);
         }
         let proxies = self.options.build_args.iter().filter(|(k, _)| scope::is_proxy(k));
         op.hidden_env = proxies.map(|(k, v)| format!("{k}={v}")).collect();

@@ -16,9 +16,9 @@ pub fn is_proxy(name: &str) -> bool {
 }
 
 /// The arguments every Dockerfile may declare without a value.
-pub fn platform_args(platform: &Platform, stage: &str) -> BTreeMap<String, String> {
+pub fn platform_args(target: &Platform, build: &Platform, stage: &str) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    for prefix in ["TARGET", "BUILD"] {
+    for (prefix, platform) in [("TARGET", target), ("BUILD", build)] {
         let mut put = |name: &str, value: String| out.insert(format!("{prefix}{name}"), value);
         put("PLATFORM", platform.to_string());
         put("OS", platform.os.clone());

@@ -161,7 +161,13 @@ pub fn running(form: &Form, docs: &[Heredoc], network: &str, g: &Ground<'_>) -> 
     }
 }
 
-pub fn mount(m: &MountSpec, origin: Option<Origin>, g: &Ground<'_>) -> Result<RunMount> {
+/// `nth` counts the agents' sockets before it in the step: a socket's default place has it.
+pub fn mount(
+    m: &MountSpec,
+    origin: Option<Origin>,
+    nth: usize,
+    g: &Ground<'_>,
+) -> Result<RunMount> {
     let text = |t: &Option<String>| t.as_deref().map(|t| g.word(t)).transpose();
     let (id, source) = (text(&m.id)?, text(&m.source)?);
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -175,7 +181,7 @@ pub fn mount(m: &MountSpec, origin: Option<Origin>, g: &Ground<'_>) -> Result<Ru
         }
         MountKind::Ssh => {
             let id = id.clone().unwrap_or_else(|| "default".to_owned());
-            (text(&m.target)?.unwrap_or_else(|| "/run/buildkit/ssh_agent.0".to_owned()), id)
+            (text(&m.target)?.unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{nth}")), id)
         }
         _ => {
             let target = text(&m.target)?.unwrap_or_default();

@@ -1,13 +1,13 @@
 //! `POST /build` in front of the builder: the request's words in, classic JSON lines out.
 
-use std::collections::BTreeMap;
+mod request;
+
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use build::{BuildError, BuildRequest, Builder, Classic, Context, Event, PruneMounts};
 use docker_http::{BuildCall, BuildFuture, Gate, Query, RawRead, RawWrite, Refusal};
-use oci::{Platform, Reference};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ impl docker_http::Builder for DockerBuilder {
     fn build(&self, call: BuildCall) -> BuildFuture<Result<(), Refusal>> {
         let builder = self.0.clone();
         Box::pin(async move {
-            let request = request(&call.query)?;
+            let request = request::read(&call.query, &call.headers)?;
             let quiet = call.query.flag("q");
             // The answer begins at once; a client that leaves drops the build with everything.
             tokio::spawn(async move {
@@ -92,61 +92,6 @@ fn row(row: &build::CacheRow) -> Value {
         "LastUsedAt": Value::Null,
         "UsageCount": 1,
     })
-}
-
-/// The query's words; moby `daemon/server/router/build/build_routes.go`.
-fn request(query: &Query) -> Result<BuildRequest, Refusal> {
-    if !query.get("remote").is_empty() {
-        let text = "building from a remote context is not supported yet; send the context";
-        return Err(Refusal::bad_request(text));
-    }
-    if !matches!(query.get("outputs"), "" | "null" | "[]") {
-        return Err(Refusal::bad_request("--output is not supported yet by this endpoint"));
-    }
-    for key in ["cachefrom", "ulimits", "cpushares", "cpusetcpus", "cpuperiod", "cpuquota"] {
-        if !matches!(query.get(key), "" | "0" | "null" | "[]") {
-            let text = format!("the build parameter {key:?} is not supported yet; leave it out");
-            return Err(Refusal::bad_request(text));
-        }
-    }
-    let text = |key: &str, default: &str| match query.get(key) {
-        "" => default.to_owned(),
-        value => value.to_owned(),
-    };
-    let names = query.all("t").filter(|t| !t.is_empty()).map(|t| {
-        Reference::parse_tagged(t)
-            .map_err(|e| Refusal::bad_request(format!("invalid reference format: {e}")))
-    });
-    let platform = match query.get("platform") {
-        "" => Platform::host(),
-        platform => Platform::parse(platform).map_err(Refusal::bad_request)?,
-    };
-    Ok(BuildRequest {
-        dockerfile: text("dockerfile", "Dockerfile"),
-        names: names.collect::<Result<_, _>>()?,
-        target: Some(query.get("target").to_owned()).filter(|t| !t.is_empty()),
-        build_args: map(query, "buildargs")?,
-        labels: map(query, "labels")?,
-        platform,
-        network: text("networkmode", "default"),
-        extra_hosts: query.all("extrahosts").filter(|h| !h.is_empty()).map(str::to_owned).collect(),
-        no_cache: query.flag("nocache"),
-        pull: query.flag("pull"),
-        shm_size: query.number("shmsize")?.unwrap_or(0),
-        memory: query.number("memory")?.unwrap_or(0),
-        ..BuildRequest::default()
-    })
-}
-
-/// A JSON object of texts; nulls (`--build-arg X` without a value and none set) are left out.
-fn map(query: &Query, key: &str) -> Result<BTreeMap<String, String>, Refusal> {
-    let text = match query.get(key) {
-        "" => "{}",
-        text => text,
-    };
-    let parsed: BTreeMap<String, Option<String>> = serde_json::from_str(text)
-        .map_err(|e| Refusal::bad_request(format!("error reading {key}: {e}")))?;
-    Ok(parsed.into_iter().filter_map(|(k, v)| Some((k, v?))).collect())
 }
 
 type Answer = mpsc::Sender<bytes::Bytes>;

@@ -7,6 +7,10 @@ use oci::{Digest, ImageConfig, Platform};
 use crate::graph::Op;
 use crate::*;
 
+fn wanted(name: &str, platform: &str) -> Wanted {
+    Wanted { name: name.into(), platform: platform.into() }
+}
+
 fn options(args: &[(&str, &str)]) -> Options {
     let mut config = ImageConfig::default();
     config.config.env = vec!["PATH=/bin".into()];
@@ -19,12 +23,15 @@ fn options(args: &[(&str, &str)]) -> Options {
         build_args: args.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         labels: BTreeMap::new(),
         platform: Platform::parse("linux/amd64").unwrap(),
+        build_platform: Platform::parse("linux/amd64").unwrap(),
         network: String::new(),
         images: [
-            ("busybox".to_owned(), known(b"busybox", config)),
-            ("parent".to_owned(), known(b"parent", with_trigger)),
+            (wanted("busybox", "linux/arm64"), known(b"busybox-arm", config.clone())),
+            (wanted("busybox", "linux/amd64"), known(b"busybox", config)),
+            (wanted("parent", "linux/amd64"), known(b"parent", with_trigger)),
         ]
         .into(),
+        contexts: BTreeMap::new(),
     }
 }
 
@@ -46,7 +53,8 @@ fn runs(graph: &Graph) -> Vec<String> {
 #[test]
 fn asks_for_images_then_lowers_only_what_is_needed() {
     let text = "FROM unused AS u\nRUN x\nFROM other\nCOPY --from=third /a /b";
-    let wanted = Lowered::NeedImages(vec!["other".into(), "third".into()]);
+    let wanted =
+        Lowered::NeedImages(vec![wanted("other", "linux/amd64"), wanted("third", "linux/amd64")]);
     assert_eq!(lower(&parse(text).unwrap(), &options(&[])).unwrap(), wanted);
 }
 
@@ -141,5 +149,44 @@ fn targets_and_their_errors() {
     ] {
         let error = lower(&parse(text).unwrap(), &options).unwrap_err();
         assert!(error.message.contains(wanted), "{text}: {error}");
+    }
+}
+
+#[test]
+fn platforms_of_stages() {
+    let text = "ARG p=linux/arm64\nFROM --platform=$p busybox AS a\nRUN a\nFROM --platform=$BUILDPLATFORM busybox\nCOPY --from=a /x /x\nRUN b";
+    let g = graph(text, &options(&[]));
+    let shown: Vec<String> = g.nodes.iter().map(|n| n.platform.to_string()).collect();
+    assert_eq!(shown[0], "linux/amd64");
+    assert_eq!(g.nodes.iter().filter(|n| n.platform.architecture == "arm64").count(), 2);
+    let bases = g.nodes.iter().filter(|n| matches!(n.op, Op::Base(_))).count();
+    assert_eq!(bases, 2);
+    for bad in ["FROM --platform=a/b/c/d busybox", "FROM --platform=$none busybox"] {
+        let file = parse(bad).unwrap();
+        assert_eq!(lower(&file, &options(&[])).unwrap_err().line, 1);
+    }
+}
+
+#[test]
+fn named_contexts_come_first() {
+    let mut options = options(&[]);
+    options.contexts.insert("files".into(), NamedContext::Folder);
+    options.contexts.insert("other".into(), NamedContext::Image("busybox".into()));
+    let g = graph("FROM other AS files\nCOPY --from=FILES a b", &options);
+    let Op::Copy(copy) = &g.nodes[1].op else { panic!("{:?}", g.nodes) };
+    assert_eq!(copy.origin, Origin::Named("FILES".into()));
+    let g = graph("FROM files\nCMD x", &options);
+    let Op::Copy(copy) = &g.nodes[1].op else { panic!("{:?}", g.nodes) };
+    assert_eq!((copy.dest.as_str(), g.root), ("/", 1));
+}
+
+#[test]
+fn check_options() {
+    let check = Check::parse("skip=StageNameCasing, FromAsCasing;error=true").unwrap();
+    assert!(check.error && check.skips("FromAsCasing") && !check.skips("UndefinedVar"));
+    assert!(Check::parse("skip=all").unwrap().skips("UndefinedVar"));
+    assert_eq!(Check::parse(" ").unwrap(), Check::default());
+    for bad in ["skip", "error=maybe", "colour=red"] {
+        assert!(Check::parse(bad).is_err(), "{bad}");
     }
 }

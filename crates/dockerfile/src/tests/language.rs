@@ -171,7 +171,12 @@ fn ignore_rules_in_order() {
 #[test]
 fn checks_have_upstream_names() {
     let text = "# check=skip=WorkdirRelativePath\nFROM --platform=linux/amd64 a as Base\nMAINTAINER me\nWORKDIR x\nENV key value\nENV DB_PASSWORD=x\nEXPOSE 80/TCP\nCMD x\nCMD y\nrun z \\\n\n w\nFROM b AS base\n";
-    let rules: Vec<&str> = lint(&parse(text).unwrap()).iter().map(|w| w.rule).collect();
+    let file = parse(text).unwrap();
+    let rules: Vec<&str> =
+        lint(&file, &Check::parse(file.check.as_deref().unwrap_or_default()).unwrap())
+            .iter()
+            .map(|w| w.rule)
+            .collect();
     assert_eq!(
         rules,
         [

@@ -14,6 +14,8 @@ fn options() -> Options {
         build_args: BTreeMap::new(),
         labels: BTreeMap::new(),
         platform: Platform::parse("linux/amd64").unwrap(),
+        build_platform: Platform::parse("linux/amd64").unwrap(),
+        contexts: BTreeMap::new(),
         network: String::new(),
         images: BTreeMap::new(),
     }
@@ -65,7 +67,7 @@ proptest! {
         for text in [text.clone(), format!("FROM scratch\n{text}")] {
             match parse(&text) {
                 Ok(file) => {
-                    drop(lint(&file));
+                    drop(lint(&file, &Check::default()));
                     drop(lower(&file, &options()).map_err(|e| e.to_string()));
                 }
                 Err(e) => drop(e.to_string()),
