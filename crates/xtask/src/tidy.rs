@@ -27,9 +27,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dockerfile",
         ],
     ),
-    ("hands", &["log", "pki", "image", "runtime", "net", "engine", "build"]),
+    ("hands", &["log", "pki", "image", "runtime", "net", "ingress", "engine", "build"]),
     ("loops", &["client", "remote", "control", "node"]),
-    ("faces", &["kube-http", "docker-http", "registry-http", "ingress", "cli"]),
+    ("faces", &["kube-http", "docker-http", "registry-http", "cli"]),
     ("bin", &["boxship"]),
     ("dev", &["sim", "testkit", "xtask"]),
 ];

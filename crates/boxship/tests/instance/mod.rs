@@ -1,5 +1,7 @@
 //! One `boxship up` of a test's own, driven by unmodified clients.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -53,6 +55,11 @@ impl Instance {
 
     pub fn restart(&mut self) {
         self.child = spawn(&self.name, &self.dir, self.port);
+    }
+
+    /// Where the test may put files; removed with the instance.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn kubeconfig(&self) -> PathBuf {
