@@ -6,6 +6,7 @@
 mod api;
 mod build;
 mod engine;
+mod etcd;
 pub mod instance;
 mod node;
 pub mod process;
