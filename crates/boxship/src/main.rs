@@ -3,6 +3,7 @@
 mod builder;
 mod command;
 mod connect;
+mod demo;
 mod engine;
 mod failure;
 mod journal;
