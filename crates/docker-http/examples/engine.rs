@@ -1,7 +1,8 @@
 //! The engine behind the Docker API, for tests and for trying out.
 //!
 //! `engine --data-dir DIR --host unix:///path/docker.sock [--name NAME]`; as `engine keeper ...`
-//! it is the keeper, which it starts from its own executable.
+//! it is the keeper, which it starts from its own executable; as `engine registry --data-dir DIR`
+//! a registry on a free loopback port, with `--auth basic|token` for the account `ann`, `secret`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use docker_http::{Face, serve_unix};
 use engine::{Engine, EngineConfig};
 use image::{ImageStore, RegistriesConfig};
+use registry_http::{Access, Account, Accounts, Options};
 use runtime::{Keeper, KeeperOptions};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +23,10 @@ fn main() -> ExitCode {
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let tokio = builder.worker_threads(2).enable_all().build().expect("tokio starts");
-    match tokio.block_on(run(&args)) {
+    let registry = args.first().is_some_and(|a| a == "registry");
+    let done =
+        tokio.block_on(async { if registry { serve(&args).await } else { run(&args).await } });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("engine: {e}");
@@ -33,6 +38,21 @@ fn main() -> ExitCode {
 fn option(args: &[String], name: &str) -> Option<String> {
     let at = args.iter().position(|a| a == name)?;
     args.get(at + 1).cloned()
+}
+
+async fn serve(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let data_dir = PathBuf::from(option(args, "--data-dir").ok_or("--data-dir is missing")?);
+    let store = ImageStore::open(&data_dir, RegistriesConfig::default())?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("ready on {}", listener.local_addr()?);
+    let ann = ("ann".to_owned(), "secret".to_owned(), Account::Writer);
+    let access = match option(args, "--auth").as_deref() {
+        Some("basic") => Access::Basic(Accounts::new(vec![ann])),
+        Some("token") => Access::token(Accounts::new(vec![ann]))?,
+        _ => Access::Open,
+    };
+    registry_http::serve(listener, store, Options { access }).await;
+    Ok(())
 }
 
 async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {

@@ -30,6 +30,7 @@ pub static ROUTES: &[Route] = &[
     row!(GET "/events" events::events, WithClient),
     row!(GET "/system/df" system::disk_usage, WithClient),
     row!(POST "/auth" system::auth, WithClient),
+    row!(GET "/distribution/{name..}/json" system::distribution, WithClient),
     // containers
     row!(GET "/containers/json" containers::list, WithClient),
     row!(POST "/containers/create" create::create, Finish),

@@ -27,6 +27,7 @@ pub fn check(config: &Config, host: &HostConfig, machine: &Machine) -> Result<Ve
     check_cpu(host, machine)?;
     check_modes(host)?;
     check_logging(host)?;
+    warn_of_logging(host, &mut warnings);
     check_security(host)?;
     check_ports(host, &mut warnings)?;
     unsupported(host, &mut warnings)?;
@@ -200,39 +201,57 @@ fn check_modes(host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
+/// Options by driver; moby `daemon/logger/{jsonfilelog,local}`.
+const LOG_OPTIONS: &[(&str, &[&str])] = &[
+    (
+        "json-file",
+        &["max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag"],
+    ),
+    ("local", &["max-file", "max-size", "compress"]),
+    ("none", &[]),
+];
+/// Options of every driver.
+const LOG_DELIVERY: &[&str] = &["mode", "max-buffer-size"];
+
 fn check_logging(host: &HostConfig) -> Result<()> {
-    let config = host.log_config.config.clone().unwrap_or_default();
-    match host.log_config.kind.as_str() {
-        "" | "json-file" | "local" => {}
-        "none" => return Ok(()),
-        kind => return invalid(format!("logger: no log driver named '{kind}' is registered")),
-    }
-    for (key, value) in &config {
-        let known = [
-            "max-file",
-            "max-size",
-            "labels",
-            "labels-regex",
-            "env",
-            "env-regex",
-            "tag",
-            "compress",
-            "mode",
-            "max-buffer-size",
-        ];
-        if !known.contains(&key.as_str()) {
-            return invalid(format!("unknown log opt '{key}' for json-file log driver"));
+    let kind = match host.log_config.kind.as_str() {
+        "" => "json-file",
+        kind => kind,
+    };
+    let Some((_, known)) = LOG_OPTIONS.iter().find(|(name, _)| *name == kind) else {
+        return invalid(format!("logger: no log driver named '{kind}' is registered"));
+    };
+    for (key, value) in host.log_config.config.iter().flatten() {
+        if !known.contains(&key.as_str()) && !LOG_DELIVERY.contains(&key.as_str()) {
+            return invalid(format!("unknown log opt '{key}' for {kind} log driver"));
         }
-        let number = match key.as_str() {
-            "max-file" => value.parse::<u32>().ok().filter(|n| *n > 0).map(u64::from),
-            "max-size" => crate::units::bytes(value),
-            _ => Some(0),
+        let fine = match key.as_str() {
+            "max-file" => value.parse::<u32>().is_ok_and(|n| n > 0),
+            "max-size" | "max-buffer-size" => crate::units::bytes(value).is_some(),
+            "compress" => matches!(value.as_str(), "true" | "false"),
+            "mode" => matches!(value.as_str(), "blocking" | "non-blocking"),
+            _ => true,
         };
-        if number.is_none() {
+        if !fine {
             return invalid(format!("invalid value for {key}: {value}"));
         }
     }
     Ok(())
+}
+
+/// What is taken because every client may send it, and does nothing here.
+fn warn_of_logging(host: &HostConfig, warnings: &mut Vec<String>) {
+    for (key, value) in host.log_config.config.iter().flatten() {
+        let idle = match key.as_str() {
+            "compress" => value == "true",
+            "mode" => value == "non-blocking",
+            "max-file" | "max-size" => false,
+            _ => true,
+        };
+        if idle {
+            warnings.push(format!("log opt '{key}' has no effect on this engine."));
+        }
+    }
 }
 
 fn check_security(host: &HostConfig) -> Result<()> {
@@ -291,19 +310,18 @@ fn check_ports(host: &HostConfig, warnings: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// moby `daemon/devices.go`; Go prints the lists without quotes and commas.
+fn no_device_driver(requests: &[crate::config::DeviceRequest]) -> String {
+    let Some(first) = requests.first() else { return String::new() };
+    let sets = items(&first.capabilities).iter().map(|set| format!("[{}]", set.join(" ")));
+    let sets = sets.collect::<Vec<_>>().join(" ");
+    format!("could not select device driver \"{}\" with capabilities: [{sets}]", first.driver)
+}
+
 /// Keys this engine does not act on: refused where the caller relies on them, else warned of.
 fn unsupported(host: &HostConfig, warnings: &mut Vec<String>) -> Result<()> {
     if !items(&host.device_requests).is_empty() {
-        let drivers: Vec<&str> =
-            items(&host.device_requests).iter().map(|r| r.driver.as_str()).collect();
-        return invalid(format!(
-            "could not select device driver \"{}\" with capabilities: {:?}",
-            drivers.join(","),
-            items(&host.device_requests)
-                .iter()
-                .flat_map(|r| items(&r.capabilities))
-                .collect::<Vec<_>>()
-        ));
+        return invalid(no_device_driver(items(&host.device_requests)));
     }
     let ignored: [(&str, bool); 9] = [
         ("CpuRealtimePeriod", host.cpu_realtime_period != 0),

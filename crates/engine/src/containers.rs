@@ -92,6 +92,10 @@ impl Container {
 
 const FILE: &str = "container.json";
 
+/// What the container was when it was made: on disk before its creation is answered, and read
+/// where a power cut has torn the record.
+const FIRST: &str = "created.json";
+
 /// Replaces the record's file. A process that dies meanwhile leaves the old one or the new one;
 /// it is not synced: after a power cut the container is not running anyway.
 fn save(dir: &Path, record: &Record) -> Result<()> {
@@ -104,6 +108,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let tmp = path.with_extension("tmp");
     std::fs::write(&tmp, bytes).doing(|| format!("writing {}", tmp.display()))?;
     std::fs::rename(&tmp, path).doing(|| format!("replacing {}", path.display()))
+}
+
+/// Waits until a file and its name are on disk.
+pub(crate) fn sync(path: &Path) -> Result<()> {
+    let on_disk = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_data());
+    let parent = path.parent().unwrap_or(path);
+    on_disk(path).and_then(|()| on_disk(parent)).doing(|| format!("syncing {}", path.display()))
 }
 
 #[derive(Default)]
@@ -205,6 +216,12 @@ impl Containers {
     /// A new container whose directory exists and whose name is reserved.
     pub(crate) fn insert(&self, record: Record) -> Result<Arc<Container>> {
         let dir = self.dir_of(&record.id);
+        if !record.host.auto_remove {
+            let bytes = serde_json::to_vec(&record).doing(|| format!("encoding {}", record.id))?;
+            replace(&dir.join(FIRST), &bytes)?;
+            sync(&dir.join(FIRST))?;
+            sync(&dir)?;
+        }
         save(&dir, &record)?;
         let container = Arc::new(Container::new(dir, record));
         self.write().by_id.insert(container.id.clone(), container.clone());
@@ -232,7 +249,15 @@ fn no_such(wanted: &str) -> EngineError {
 }
 
 fn load(dir: &Path) -> Option<Record> {
-    serde_json::from_slice(&std::fs::read(dir.join(FILE)).ok()?).ok()
+    let read = |name: &str| {
+        let bytes = std::fs::read(dir.join(name)).ok()?;
+        serde_json::from_slice::<Record>(&bytes).ok()
+    };
+    // Torn by a power cut, or whole; missing only when the creation was never answered.
+    match dir.join(FILE).exists() {
+        true => read(FILE).or_else(|| read(FIRST)),
+        false => None,
+    }
 }
 
 /// What `wait` waits for.

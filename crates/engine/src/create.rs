@@ -174,7 +174,11 @@ impl Engine {
         record.mounts = binds::wanted(&record.config, &record.host, inherited)?;
         for i in 0..record.mounts.len() {
             let mount = record.mounts[i].clone();
-            record.mounts[i] = self.settle_mount(mount, &record, image)?;
+            record.mounts[i] = self.settle_mount(mount, &record, i)?;
+        }
+        // One that goes with its end has nothing to lose in a power cut.
+        if !record.host.auto_remove {
+            self.images.snapshots().persist(&record.id)?;
         }
         self.containers.insert(record)
     }
@@ -182,9 +186,13 @@ impl Engine {
     /// Undoes a creation that failed.
     fn unmake(&self, record: &Record) {
         self.containers.unreserve(&record.name, &record.id);
-        if let Err(e) = self.images.snapshots().remove(&record.id) {
-            eprintln!("engine: removing the snapshot of a failed creation: {e}");
+        for key in self.images.snapshots().keys() {
+            let ours = key == record.id || crate::imagemounts::owner(&key) == Some(&record.id);
+            if ours && let Err(e) = self.images.snapshots().remove(&key) {
+                eprintln!("engine: removing the snapshot of a failed creation: {e}");
+            }
         }
+        let _ = self.volumes.drop_made_for(std::slice::from_ref(&record.id));
         let _ = std::fs::remove_dir_all(self.containers.dir_of(&record.id));
     }
 
@@ -210,12 +218,14 @@ impl Engine {
         self: &Arc<Self>,
         mut mount: MountPoint,
         record: &Record,
-        image: &Image,
+        place: usize,
     ) -> Result<MountPoint> {
         match mount.kind.as_str() {
             "volume" if mount.source.is_empty() => {
                 let labels = binds::volume_labels(&record.host, &mount.destination);
-                let wanted = Volume { name: mount.name.clone(), labels, ..Volume::default() };
+                let made_for = if mount.anonymous { record.id.clone() } else { String::new() };
+                let name = mount.name.clone();
+                let wanted = Volume { name, labels, made_for, ..Volume::default() };
                 let (volume, new) = self.volumes.ensure(&wanted)?;
                 if new {
                     let attributes = Attributes::new([("driver", "local")]);
@@ -224,11 +234,17 @@ impl Engine {
                 mount.name = volume.name;
                 mount.source = volume.mountpoint.to_string_lossy().into_owned();
                 if mount.copy_up && mount.subpath.is_empty() {
-                    self.fill_volume(&mount, &record.id)?;
+                    self.mount_volumes(&Record {
+                        mounts: vec![mount.clone()],
+                        ..Record::default()
+                    })?;
+                    let filled = self.fill_volume(&mount, &record.id);
+                    self.unmount_volumes(&Record { mounts: vec![mount.clone()], ..record.clone() });
+                    filled?;
                 }
             }
             "bind" => settle_bind(&mount)?,
-            "image" => mount.source = self.image_view(&mount, image)?,
+            "image" => mount.source = self.image_view(place, &mount, &record.id)?,
             _ => {}
         }
         Ok(mount)
@@ -255,13 +271,6 @@ impl Engine {
             };
             crate::copyup::copy_tree(&crate::contain::proc_path(&source), target)
         })
-    }
-
-    fn image_view(&self, mount: &MountPoint, _of: &Image) -> Result<String> {
-        Err(EngineError::unsupported(format!(
-            "mounts of type image are not supported by this engine yet ({} at {})",
-            mount.name, mount.destination
-        )))
     }
 
     /// Mounts a root file system for the time of `work`, outside of every container.

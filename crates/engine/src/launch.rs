@@ -171,11 +171,13 @@ fn logs(record: &Record, path: PathBuf) -> LogSpec {
         (Some(_), _) | (None, "none") => LogFormat::None,
         (None, _) => LogFormat::JsonFile,
     };
+    // moby `daemon/logger/local/config.go`: this driver rotates without being asked.
+    let (size, files) = if config.kind == "local" { (20 << 20, 5) } else { (0, 1) };
     LogSpec {
         format,
         path,
-        max_size: option("max-size").and_then(|s| crate::units::bytes(s)).unwrap_or(0),
-        max_files: option("max-file").and_then(|s| s.parse().ok()).unwrap_or(1),
+        max_size: option("max-size").and_then(|s| crate::units::bytes(s)).unwrap_or(size),
+        max_files: option("max-file").and_then(|s| s.parse().ok()).unwrap_or(files),
     }
 }
 

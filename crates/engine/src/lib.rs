@@ -23,6 +23,7 @@ mod files;
 pub mod filter;
 mod health;
 pub mod ident;
+mod imagemounts;
 mod images;
 mod launch;
 mod logs;
@@ -47,6 +48,7 @@ mod system;
 pub mod time;
 mod units;
 mod users;
+mod volmounts;
 mod volops;
 pub mod volumes;
 

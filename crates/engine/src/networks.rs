@@ -120,6 +120,11 @@ impl Networks {
         let mut all = BTreeMap::new();
         for entry in std::fs::read_dir(&root).doing(|| format!("reading {}", root.display()))? {
             let path = entry?.path();
+            // What was being written when the process died; the record beside it counts.
+            if path.extension().is_none_or(|e| e != "json") {
+                let _ = std::fs::remove_file(&path);
+                continue;
+            }
             let bytes = std::fs::read(&path).unwrap_or_default();
             match serde_json::from_slice::<NetworkRecord>(&bytes) {
                 Ok(record) => {
@@ -157,7 +162,9 @@ impl Networks {
     /// Writes a record and lets everybody see it.
     fn keep(&self, record: NetworkRecord) -> Result<Arc<Network>> {
         let bytes = serde_json::to_vec(&record).doing(|| format!("encoding {}", record.name))?;
-        replace(&self.root.join(format!("{}.json", record.id)), &bytes)?;
+        let path = self.root.join(format!("{}.json", record.id));
+        replace(&path, &bytes)?;
+        crate::containers::sync(&path)?;
         let network = Arc::new(Network::from_record(record)?);
         let mut all = self.all.write().expect("no panic happens under this lock");
         all.insert(network.record.id.clone(), network.clone());

@@ -61,6 +61,8 @@ pub struct State {
     pub started: Stamp,
     pub finished: Stamp,
     pub health: Option<Health>,
+    /// Removal: its anonymous volumes go as well.
+    pub removes_volumes: bool,
     /// Somebody asked for the stop; policies other than `always` then leave it alone.
     pub stopped_by_user: bool,
     pub restart_count: u32,

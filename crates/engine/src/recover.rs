@@ -1,6 +1,7 @@
 //! Opening is recovery: compares the records with what the keeper holds and mends both.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::containers::Container;
@@ -14,12 +15,22 @@ use crate::time::Stamp;
 pub(crate) async fn recover(engine: &Arc<Engine>, halves: Vec<String>) -> Result<()> {
     // Subscribed before observing, so that no end falls between the two.
     let events = engine.runtime.events()?;
+    // `with_root` mounts below a container's directory; a killed daemon leaves that behind.
+    let leftover = |path: &Path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"root-"))
+    };
+    image::unmount_leftovers(&engine.config.data_dir.join("containers"), leftover);
     let node = engine.blocking(|e| Ok(e.runtime.observe()?)).await?;
     let seen: BTreeMap<&str, &runtime::ContainerSeen> =
         node.containers.iter().map(|c| (c.id.as_str(), c)).collect();
     let mut starts = Vec::new();
     for container in engine.containers.all() {
-        let found = found(seen.get(container.id.as_str()).copied());
+        let seen = seen.get(container.id.as_str()).copied();
+        if seen.is_some_and(|seen| stale(seen, container.record().state.phase)) {
+            let id = container.id.clone();
+            engine.blocking(move |e| Ok(e.runtime.delete(&id)?)).await?;
+        }
+        let found = found(seen);
         let recovery = plan::recover(&container.record(), found, Stamp::now());
         if let Err(e) = apply(engine, &container, recovery, &mut starts).await {
             eprintln!("engine: recovering container {}: {e}", container.id);
@@ -35,6 +46,12 @@ pub(crate) async fn recover(engine: &Arc<Engine>, halves: Vec<String>) -> Result
         tokio::spawn(crate::exits::start_again(engine.clone(), container));
     }
     Ok(())
+}
+
+/// What a start that was cut short left with the keeper: set up and never begun, or an end that
+/// has been written down already.
+fn stale(seen: &runtime::ContainerSeen, phase: Phase) -> bool {
+    !phase.is_live() && seen.state != runtime::State::Running
 }
 
 fn found(seen: Option<&runtime::ContainerSeen>) -> Found {
@@ -69,7 +86,7 @@ async fn apply(
                 plan::AfterExit::Restart { .. } => starts.push(container.clone()),
             }
         }
-        Recovery::Remove => engine.dispose(container).await?,
+        Recovery::Remove => engine.finish_removal(container).await?,
         Recovery::KillAndBury => {
             let id = container.id.clone();
             engine.blocking(move |e| Ok(e.runtime.delete(&id)?)).await?;
@@ -95,15 +112,23 @@ async fn clean(engine: &Arc<Engine>, halves: Vec<String>, node: &runtime::NodeSe
             let snapshots = e.images.snapshots();
             for key in snapshots.keys() {
                 // Only keys that look like ours: the builder has its own in the same store.
-                let ours = key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit());
-                if ours && e.containers.find(&key).is_err() {
+                let own = key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit());
+                let owner = if own { Some(key.as_str()) } else { crate::imagemounts::owner(&key) };
+                if owner.is_some_and(|id| e.containers.find(id).is_err()) {
                     snapshots.remove(&key)?;
                 }
             }
-            for id in halves {
-                let _ = std::fs::remove_dir_all(e.containers.dir_of(&id));
+            for id in &halves {
+                e.unmount_shm(&e.containers.dir_of(id));
+                let _ = std::fs::remove_dir_all(e.containers.dir_of(id));
             }
-            Ok(())
+            for container in e.containers.all() {
+                let record = container.record();
+                if !record.state.phase.is_live() {
+                    e.unmount_all(&record);
+                }
+            }
+            e.volumes.drop_made_for(&halves)
         })
         .await
 }

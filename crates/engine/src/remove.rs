@@ -46,16 +46,26 @@ impl Engine {
         self.dismantle(&container, options.volumes).await
     }
 
-    /// Removal as `--rm` and recovery do it: with the anonymous volumes. The caller holds the
-    /// turn or is alone.
+    /// Removal as `--rm` does it: with the anonymous volumes. The caller holds the turn or is
+    /// alone.
     pub(crate) async fn dispose(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         self.dismantle(container, true).await
     }
 
+    /// Carries a removal through that a crash cut short, as far as it was asked for.
+    pub(crate) async fn finish_removal(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
+        let record = container.record();
+        let volumes = record.state.removes_volumes || record.host.auto_remove;
+        self.dismantle(container, volumes).await
+    }
+
     async fn dismantle(self: &Arc<Self>, container: &Arc<Container>, volumes: bool) -> Result<()> {
-        let record = container.update(|r| r.state.phase = Phase::Removing)?;
+        let record = container.update(|r| {
+            r.state.phase = Phase::Removing;
+            r.state.removes_volumes = volumes;
+        })?;
         let hands = container.clone();
-        let done = self.blocking(move |e| e.dismantle_now(&hands, volumes)).await;
+        let done = self.blocking(move |e| e.dismantle_now(&hands)).await;
         if let Err(e) = done {
             let text = format!("unable to remove container {}: {e}", record.id);
             container.update(|r| {
@@ -69,22 +79,23 @@ impl Engine {
     }
 
     /// The record goes last: until then recovery can finish the job.
-    fn dismantle_now(&self, container: &Arc<Container>, volumes: bool) -> Result<()> {
+    fn dismantle_now(&self, container: &Arc<Container>) -> Result<()> {
         let record = container.record();
         self.runtime.delete(&container.id)?;
-        self.unmount_shm(container.dir());
+        self.unmount_all(&record);
+        self.drop_images(&record)?;
         self.images.snapshots().remove(&container.id)?;
-        self.containers.forget(container)?;
-        if volumes {
+        if record.state.removes_volumes {
             for mount in record.mounts.iter().filter(|m| m.kind == "volume" && m.anonymous) {
-                self.drop_volume_if_unused(&mount.name);
+                self.drop_volume_unless_used_by_others(&mount.name, &record.id);
             }
         }
-        Ok(())
+        self.containers.forget(container)
     }
 
-    fn drop_volume_if_unused(&self, name: &str) {
-        if self.volume_users(name).is_empty() && self.volumes.remove(name).is_ok() {
+    fn drop_volume_unless_used_by_others(&self, name: &str, id: &str) {
+        let others = self.volume_users(name).iter().any(|user| user != id);
+        if !others && self.volumes.remove(name).is_ok() {
             let attributes = Attributes::new([("driver", "local")]);
             self.events.publish("volume", "destroy", name, attributes);
         }

@@ -121,6 +121,8 @@ impl Engine {
             _ => return Err(EngineError::system("the container's snapshot is not writable")),
         };
         make_bind_sources(record)?;
+        self.mount_volumes(record)?;
+        self.mount_images(record)?;
         let (user, home) = self.look_up_user(record, &spec)?;
         let (devices, mut rules) = crate::devices::resolve(&record.host)?;
         let mut device_rules = launch::default_device_rules();
@@ -286,11 +288,20 @@ impl Engine {
                     e.tell_network("disconnect", &network.record, &record.id);
                 }
             }
-            Ok(e.runtime.delete(&record.id)?)
+            e.runtime.delete(&record.id)?;
+            e.unmount_all(&record);
+            Ok(())
         });
         if let Err(e) = freed.await {
             eprintln!("engine: freeing what {} held: {e}", container.id);
         }
+    }
+
+    /// Takes off what was mounted on the machine for the container to find.
+    pub(crate) fn unmount_all(&self, record: &Record) {
+        self.unmount_shm(&self.containers.dir_of(&record.id));
+        self.unmount_images(record);
+        self.unmount_volumes(record);
     }
 
     fn cgroup_of(&self, record: &Record) -> String {

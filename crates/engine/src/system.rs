@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use image::{PullRequest, PushRequest};
+use image::{Credentials, PullRequest, PushRequest};
 
 use crate::engine::Engine;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 
 impl Engine {
     /// The same for the life of a data directory.
@@ -90,16 +90,8 @@ impl Engine {
     }
 
     /// Asks the registry whether the credentials are good.
-    pub async fn login(
-        self: &Arc<Self>,
-        server: &str,
-        username: &str,
-        password: &str,
-        token: &str,
-    ) -> Result<()> {
-        let _ = (username, password, token);
-        Err(EngineError::unsupported(format!(
-            "logging in to {server} is not supported by this engine yet"
-        )))
+    pub async fn login(&self, credentials: Credentials) -> Result<()> {
+        let server = credentials.server_address.clone();
+        Ok(self.images.login(&server, credentials).await?)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::containers::replace;
+use crate::containers::{replace, sync};
 use crate::error::{Doing, EngineError, Result};
 use crate::filter::Filters;
 use crate::ident::{fresh_id, is_name};
@@ -25,6 +25,8 @@ pub struct Volume {
     pub options: Option<BTreeMap<String, String>>,
     /// The directory that containers see.
     pub mountpoint: PathBuf,
+    /// The container that a nameless volume was made for, in case its making is cut short.
+    pub made_for: String,
 }
 
 impl Volume {
@@ -48,8 +50,11 @@ impl Volumes {
             let bytes = std::fs::read(dir.join(FILE)).unwrap_or_default();
             match serde_json::from_slice::<Volume>(&bytes) {
                 Ok(volume) => drop(all.insert(volume.name.clone(), volume)),
-                Err(_) => std::fs::remove_dir_all(&dir)
-                    .doing(|| format!("removing half-made {}", dir.display()))?,
+                Err(_) => {
+                    crate::volmounts::uncover(&dir)?;
+                    std::fs::remove_dir_all(&dir)
+                        .doing(|| format!("removing half-made {}", dir.display()))?;
+                }
             }
         }
         Ok(Self { root, all: RwLock::new(all) })
@@ -86,12 +91,23 @@ impl Volumes {
         Ok((volume, true))
     }
 
+    /// Removes the nameless volumes of containers that never came to be.
+    pub(crate) fn drop_made_for(&self, containers: &[String]) -> Result<()> {
+        for volume in self.list() {
+            if containers.contains(&volume.made_for) {
+                self.remove(&volume.name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a volume that nothing uses (the caller has made sure).
     pub fn remove(&self, name: &str) -> Result<Volume> {
         let mut all = self.all.write().expect("no panic happens under this lock");
         let missing = || EngineError::not_found(format!("get {name}: no such volume"));
         let volume = all.get(name).cloned().ok_or_else(missing)?;
         let dir = self.root.join(name);
+        crate::volmounts::uncover(&dir)?;
         // Without its record it is half-made: a crash from here on finishes the removal.
         let _ = std::fs::remove_file(dir.join(FILE));
         std::fs::remove_dir_all(&dir).doing(|| format!("removing volume {name}"))?;
@@ -109,19 +125,16 @@ fn check(volume: &Volume) -> Result<()> {
              use absolute path"
         )));
     }
-    match volume.options.as_ref().and_then(|o| o.keys().next()) {
-        Some(option) => Err(EngineError::invalid(format!(
-            "create {name}: option \"{option}\" of the local driver is not supported by this \
-             engine"
-        ))),
-        None => Ok(()),
-    }
+    let options = volume.options.clone().unwrap_or_default();
+    crate::volmounts::check(&options)
+        .map_err(|e| EngineError::invalid(format!("create {name}: {e}")))
 }
 
 fn make(dir: &Path, volume: &Volume) -> Result<()> {
     std::fs::create_dir_all(&volume.mountpoint).doing(|| format!("creating {}", dir.display()))?;
     let bytes = serde_json::to_vec(volume).doing(|| format!("encoding {}", volume.name))?;
-    replace(&dir.join(FILE), &bytes)
+    replace(&dir.join(FILE), &bytes)?;
+    sync(&dir.join(FILE))
 }
 
 /// `volume ls` filters. `used` says whether a container refers to the volume.

@@ -99,9 +99,13 @@ impl Blobs {
         ))
     }
 
-    /// Gives a complete, verified partial file its name.
+    /// Gives a complete, verified partial file its name. It is on disk before it has the name, so
+    /// that a power cut leaves no torn blob under a digest it does not have.
     pub fn promote(&self, partial: &Path, digest: &Digest) -> Result<()> {
-        fs::rename(partial, self.path(digest)).at("cannot name the blob", partial)
+        sync(partial)?;
+        let path = self.path(digest);
+        fs::rename(partial, &path).at("cannot name the blob", partial)?;
+        sync(path.parent().expect("blobs lie in folders"))
     }
 
     pub fn delete(&self, digest: &Digest) -> Result<u64> {
@@ -197,6 +201,11 @@ impl Drop for BlobWriter {
         // After a commit the file has moved away and this finds nothing.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Waits until a file's content, or the names in a folder, are on disk.
+pub(crate) fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_data()).at("cannot sync", path)
 }
 
 /// The digest of a file's content.

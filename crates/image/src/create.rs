@@ -93,7 +93,7 @@ impl ImageStore {
     }
 
     /// `docker import`: a tar becomes a single-layer image. `config` carries `--change`s, author
-    /// and comment already applied; its history is extended by one row.
+    /// and comment already applied; without a history it gets one row.
     pub fn import(
         &self,
         tar: &mut (dyn Read + Send),
@@ -103,12 +103,14 @@ impl ImageStore {
         let _busy = self.0.gate.enter();
         let layer = self.add_layer(tar)?;
         fill(&mut config.created, &now());
-        config.history.push(History {
-            created: config.created.clone(),
-            comment: config.comment.clone(),
-            author: config.author.clone(),
-            ..History::default()
-        });
+        if config.history.is_empty() {
+            config.history.push(History {
+                created: config.created.clone(),
+                comment: config.comment.clone(),
+                author: config.author.clone(),
+                ..History::default()
+            });
+        }
         let names = name.into_iter().cloned().collect();
         self.create_image(NewImage { config, layers: vec![layer], parent: None, names })
     }

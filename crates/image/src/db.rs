@@ -92,7 +92,8 @@ impl Db {
         let mut file = File::create(&tmp).at("cannot write", &tmp)?;
         file.write_all(&bytes).at("cannot write", &tmp)?;
         file.sync_data().at("cannot write", &tmp)?;
-        fs::rename(&tmp, &self.path).at("cannot write", &self.path)
+        fs::rename(&tmp, &self.path).at("cannot write", &self.path)?;
+        crate::content::sync(self.path.parent().expect("it lies in the store's folder"))
     }
 }
 

@@ -41,6 +41,8 @@ impl Layers {
     pub fn open(root: &Path) -> Result<Self> {
         let root = root.join("layers");
         fs::create_dir_all(&root).at("cannot make", &root)?;
+        // An unpacking that was killed may have left its overlay mounted.
+        crate::unmount_leftovers(&root, |_| true);
         let mut names = BTreeSet::new();
         for entry in fs::read_dir(&root).at("cannot list", &root)? {
             names
@@ -277,10 +279,11 @@ pub(crate) fn remove_any(path: &Path) -> Result<()> {
     }
 }
 
-/// Replaces a small file at once; durable against a crash of the process.
+/// Replaces a small file at once: after a crash or a power cut it is the old one or the new one.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let tmp = path.with_extension("new");
     fs::write(&tmp, bytes).at("cannot write", &tmp)?;
+    crate::content::sync(&tmp)?;
     fs::rename(&tmp, path).at("cannot write", path)
 }
 

@@ -29,8 +29,13 @@ mod unpack;
 pub use error::{Error, ErrorKind, Result};
 pub use hub::Served;
 pub use pack::{PackStyle, Packed, pack};
-pub use registry::{Credentials, DockerConfig, RegistriesConfig, RegistryConfig};
-pub use snapshot::{FakeSnapshots, OverlaySnapshots, Snapshotter, mount, unmount};
+pub use registry::get as http_get;
+pub use registry::{
+    Credentials, Distribution, DockerConfig, Found, RegistriesConfig, RegistryConfig,
+};
+pub use snapshot::{
+    FakeSnapshots, OverlaySnapshots, Snapshotter, mount, unmount, unmount_leftovers,
+};
 pub use store::{Hold, ImageStore};
 pub use types::*;
 pub use unpack::{Limits, Owners, ReplaceKinds, UnpackOptions, Unpacked, Whiteouts, unpack};

@@ -48,7 +48,8 @@ impl ImageStore {
             }
             Ok(removal.removed)
         })?;
-        let freed = self.collect()? + self.drop_partials()?;
+        // First the lists of interrupted pulls, which hold blobs.
+        let freed = self.drop_partials()? + self.collect()?;
         Ok((removed, freed))
     }
 }

@@ -12,7 +12,7 @@ mod manifests;
 mod route;
 mod uploads;
 
-pub use auth::{Access, Account};
+pub use auth::{Access, Account, Accounts, Signer};
 
 use answer::{Answer, Oops};
 use http::Request;
@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// How the registry behaves.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     pub access: Access,
 }
@@ -69,6 +69,9 @@ pub async fn serve(listener: TcpListener, store: ImageStore, options: Options) {
 /// Answers one request; for servers that mount the registry beside other things.
 pub async fn handle(store: ImageStore, options: &Options, request: Request<Incoming>) -> Answer {
     let head = request.method() == http::Method::HEAD;
+    if let Some(answered) = options.access.issue(&request) {
+        return answered.unwrap_or_else(Oops::answer);
+    }
     let answered = async {
         let call = route::parse(request.method(), request.uri())?;
         options.access.check(&call, request.headers())?;

@@ -119,7 +119,7 @@ pub(crate) async fn run(
     }
 }
 
-fn parse_query(text: &str) -> Vec<(String, String)> {
+pub(crate) fn parse_query(text: &str) -> Vec<(String, String)> {
     let pairs = text.split('&').filter(|p| !p.is_empty());
     let decoded = |t: &str| decode(&t.replace('+', " "));
     pairs

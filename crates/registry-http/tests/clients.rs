@@ -3,7 +3,7 @@
 
 use image::{Credentials, ImageStore, PullRequest, PushRequest, RegistriesConfig, Reporter};
 use oci::{Digest, ImageConfig, Reference};
-use registry_http::{Access, Account, Options};
+use registry_http::{Access, Account, Accounts, Options};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
@@ -268,7 +268,7 @@ async fn referrers_and_paging() {
 async fn accounts() {
     let account = |n: &str, r| (n.to_owned(), format!("{n}-pw"), r);
     let accounts = vec![account("r", Account::Reader), account("w", Account::Writer)];
-    let server = serve(Options { access: Access::Basic(accounts) }).await;
+    let server = serve(Options { access: Access::Basic(Accounts::new(accounts)) }).await;
     let (status, answer, body) = ask(server.port, &head("GET", "/v2/", "", 0), b"").await;
     assert_eq!(status, 401);
     assert!(answer.contains("www-authenticate: basic realm="));

@@ -133,6 +133,22 @@ impl Keeper {
     fn close_conn(&mut self, key: u64) {
         if let Some(conn) = self.conns.remove(&key) {
             self.unwatch(conn.fd().as_fd());
+            self.abandon(key);
+        }
+    }
+
+    /// What a client that went away had asked for and was not told of yet: nobody would know of
+    /// it, so it must not come to be.
+    fn abandon(&mut self, key: u64) {
+        let asked = |c: &Container| c.waiting.contains(&(key, state::Waits::Create));
+        for container in self.containers.values().filter(|c| asked(c)) {
+            // Its exit, never having been answered, makes it forgotten.
+            let _ = sys::process::kill(container.record.seen.pid, libc::SIGKILL);
+        }
+        let asked = |s: &Sandbox| s.waiting == Some(key);
+        let unborn = self.sandboxes.iter().filter(|(_, s)| asked(s)).map(|(id, _)| id.clone());
+        for id in unborn.collect::<Vec<_>>() {
+            let _ = self.delete_sandbox(&id);
         }
     }
 

@@ -162,11 +162,28 @@ pub async fn commit(call: Call) -> Handled {
     Ok(reply::created(&json!({ "Id": id.as_str() })))
 }
 
-pub async fn search(_: Call) -> Handled {
-    Err(Refusal::new(
-        http::StatusCode::NOT_IMPLEMENTED,
-        "searching docker.io is not supported by this engine",
-    ))
+/// `GET /images/search`; filters as moby `daemon/internal/../search.go` applies them.
+pub async fn search(call: Call) -> Handled {
+    let auth = super::transfer::credentials(&call)?;
+    let filters = call.query.filters()?;
+    filters.only(&["is-automated", "is-official", "stars"]).map_err(Refusal::from)?;
+    let limit = match call.query.get("limit") {
+        "" => 25,
+        text => text.parse().ok().filter(|n| (1..=100).contains(n)).ok_or_else(|| {
+            Refusal::bad_request(format!("limit {text} is outside the range of [1, 100]"))
+        })?,
+    };
+    let engine = &call.face.engine;
+    let found = engine.images.search(call.query.get("term"), limit, auth).await;
+    let found = found.map_err(engine::EngineError::from)?;
+    let flag = |key: &str, value: bool| filters.any(key, |wanted| wanted == value.to_string());
+    let starred = |count: i64| filters.any("stars", |n| n.parse().is_ok_and(|n: i64| count >= n));
+    let rows = found.into_iter().filter(|row| {
+        flag("is-official", row.is_official)
+            && flag("is-automated", row.is_automated)
+            && starred(row.star_count)
+    });
+    Ok(reply::ok(&rows.collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use engine::filter::Filters;
 use engine::{Engine, ListOptions, Stamp};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
-use serde::Deserialize;
+use image::Credentials;
+use oci::Reference;
 use serde_json::{Value, json};
 
 use super::Handled;
+use super::transfer::credentials;
 use crate::body::full;
 use crate::call::Call;
 use crate::refusal::Refusal;
@@ -110,7 +112,7 @@ pub async fn info(call: Call) -> Handled {
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": null,
-            "Log": ["json-file", "none"],
+            "Log": ["json-file", "local", "none"],
         },
         "MemoryLimit": true,
         "SwapLimit": true,
@@ -199,22 +201,22 @@ async fn counts(engine: &Arc<Engine>) -> Result<[usize; 3], Refusal> {
     Ok(out)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct AuthBody {
-    username: String,
-    password: String,
-    #[serde(rename = "identitytoken")]
-    identity_token: String,
-    #[serde(rename = "serveraddress")]
-    server: String,
+/// `POST /auth`: `docker login`.
+pub async fn auth(call: Call) -> Handled {
+    let (face, _, given) = call.json::<Credentials>().await?;
+    face.engine.login(given).await?;
+    Ok(reply::ok(&json!({ "Status": "Login Succeeded", "IdentityToken": "" })))
 }
 
-pub async fn auth(call: Call) -> Handled {
-    let (face, _, body) = call.json::<AuthBody>().await?;
-    let token = body.identity_token;
-    face.engine.login(&body.server, &body.username, &body.password, &token).await?;
-    Ok(reply::ok(&json!({ "Status": "Login Succeeded", "IdentityToken": "" })))
+/// `GET /distribution/{name}/json`
+pub async fn distribution(call: Call) -> Handled {
+    let auth = credentials(&call)?;
+    let bad = |e: oci::ReferenceError| Refusal::bad_request(e.to_string());
+    let reference = Reference::parse(call.param(0)).map_err(bad)?.or_latest();
+    let engine = &call.face.engine;
+    let found = engine.images.distribution(&reference, auth).await;
+    let found = found.map_err(engine::EngineError::from)?;
+    Ok(reply::ok(&json!({ "Descriptor": found.descriptor, "Platforms": found.platforms })))
 }
 
 /// `GET /system/df`; `type` narrows it.

@@ -82,7 +82,7 @@ fn error_line(message: &str) -> Bytes {
 }
 
 /// Base64 (either alphabet) of Docker's AuthConfig; empty and `{}` are anonymous.
-fn credentials(call: &Call) -> Result<Option<Credentials>, Refusal> {
+pub(super) fn credentials(call: &Call) -> Result<Option<Credentials>, Refusal> {
     let text = call.header("X-Registry-Auth").trim_end_matches('=');
     if text.is_empty() {
         return Ok(None);

@@ -10,6 +10,9 @@ pub struct Bench {
     dir: tempfile::TempDir,
     name: String,
     daemon: Option<Child>,
+    /// Holds the network namespace the daemon runs in, when it is not this one.
+    netns: Option<Child>,
+    registry: Option<Child>,
 }
 
 /// What a command said.
@@ -24,6 +27,27 @@ impl Bench {
     /// Starts an engine with a busybox image; `None`, with the reason printed, where that cannot
     /// work.
     pub fn start(test: &str) -> Option<Bench> {
+        let mut bench = Self::new(test)?;
+        bench.up();
+        bench.import_busybox();
+        Some(bench)
+    }
+
+    /// The same in a network namespace of its own.
+    pub fn start_apart(test: &str) -> Option<Bench> {
+        let mut bench = Self::new(test)?;
+        let script = format!("{} ip link set lo up; echo; exec sleep inf", busybox()?.display());
+        let mut holder = Command::new("unshare");
+        holder.args(["-n", "sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut holder = holder.spawn().unwrap();
+        first_line(&mut holder);
+        bench.netns = Some(holder);
+        bench.up();
+        bench.import_busybox();
+        Some(bench)
+    }
+
+    fn new(test: &str) -> Option<Bench> {
         let missing = reason_to_skip();
         if let Some(why) = missing {
             println!("skipped {test}: {why}");
@@ -31,10 +55,40 @@ impl Bench {
         }
         let dir = tempfile::tempdir().unwrap();
         let name = format!("t{}{}", std::process::id() % 10_000, &test[..test.len().min(3)]);
-        let mut bench = Bench { dir, name, daemon: None };
-        bench.up();
-        bench.import_busybox();
-        Some(bench)
+        Some(Bench { dir, name, daemon: None, netns: None, registry: None })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The interfaces of the bench's own network namespace, `lo` and bridges apart.
+    pub fn links(&self) -> Vec<String> {
+        let holder = self.netns.as_ref().unwrap().id();
+        let text = std::fs::read_to_string(format!("/proc/{holder}/net/dev")).unwrap();
+        let names = text.lines().skip(2).filter_map(|l| l.split(':').next());
+        let bridge = self.instance().bridge_name("0123456789abcdef");
+        let tag = bridge.split('-').next().unwrap().to_owned();
+        let is_bridge = |n: &str| n.starts_with(&format!("{tag}-"));
+        names.map(str::trim).filter(|n| *n != "lo" && !is_bridge(n)).map(str::to_owned).collect()
+    }
+
+    /// A command in the daemon's network namespace, whose process it becomes.
+    fn inside(&self, program: &Path) -> Command {
+        let Some(holder) = &self.netns else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", holder.id())).arg("--").arg(program);
+        command
+    }
+
+    /// Starts a registry beside the daemon; its address.
+    pub fn registry(&mut self, args: &[&str]) -> String {
+        let mut command = self.inside(&engine_program());
+        command.args(["registry", "--data-dir"]).arg(self.path("registry")).args(args);
+        let mut registry = command.stdout(Stdio::piped()).spawn().unwrap();
+        let line = first_line(&mut registry);
+        self.registry = Some(registry);
+        line.trim().strip_prefix("ready on ").unwrap().to_owned()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -62,14 +116,9 @@ impl Bench {
         ];
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        let mut daemon = Command::new(engine_program())
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut daemon = self.inside(&engine_program());
+        let mut daemon = daemon.args(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let line = first_line(&mut daemon);
         assert!(line.starts_with("ready"), "{line}: {}", self.log());
         self.daemon = Some(daemon);
     }
@@ -85,7 +134,17 @@ impl Bench {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    fn import_busybox(&self) {
+    /// Also for a second time, after somebody removed it.
+    pub fn import_busybox(&self) {
+        let tar = self.path("busybox.tar");
+        if !tar.exists() {
+            self.pack_busybox(&tar);
+        }
+        let tar = tar.display().to_string();
+        self.ok(&["import", "-c", "CMD [\"sh\"]", &tar, "busybox"]);
+    }
+
+    fn pack_busybox(&self, tar: &Path) {
         let root = self.path("rootfs");
         for dir in ["bin", "etc", "root", "tmp", "data"] {
             std::fs::create_dir_all(root.join(dir)).unwrap();
@@ -102,11 +161,8 @@ impl Bench {
         .unwrap();
         std::fs::write(root.join("etc/group"), "root:x:0:\nstaff:x:8:\n").unwrap();
         std::fs::write(root.join("data/seed"), "seed\n").unwrap();
-        let tar = self.path("busybox.tar");
-        let done = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
+        let done = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(tar).arg(".").status();
         assert!(done.unwrap().success());
-        let tar = tar.display().to_string();
-        self.ok(&["import", "-c", "CMD [\"sh\"]", &tar, "busybox"]);
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -128,6 +184,12 @@ impl Bench {
     }
 }
 
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    line
+}
+
 pub fn said(output: Output) -> Said {
     Said {
         code: output.status.code().unwrap_or(-1),
@@ -147,6 +209,10 @@ impl Drop for Bench {
             self.kill_daemon();
         }
         reset(&self.path("data"), &self.name);
+        for mut helper in [self.registry.take(), self.netns.take()].into_iter().flatten() {
+            let _ = helper.kill();
+            let _ = helper.wait();
+        }
     }
 }
 

@@ -4,9 +4,12 @@
 
 mod bench;
 mod images;
+mod kills;
 mod life;
 mod networks;
 mod pods;
 mod python;
 mod recovery;
+mod registry;
 mod streams;
+mod volumes;

@@ -183,7 +183,7 @@ impl Networks {
     fn recover_names(&self, members: &[Arc<Record>]) {
         for record in members {
             let Ok(pid) = u32::try_from(record.state.pid) else { continue };
-            if pid == 0 || record.pod.is_some() {
+            if pid == 0 || record.pod.is_some() || !record.state.phase.is_live() {
                 continue;
             }
             let served = Netns::of_process(pid)

@@ -72,7 +72,7 @@ impl ImageStore {
     }
 }
 
-fn better(old: Option<Error>, new: Error) -> Error {
+pub(super) fn better(old: Option<Error>, new: Error) -> Error {
     match old {
         Some(old) if new.kind == ErrorKind::Unavailable && old.kind != ErrorKind::Unavailable => {
             old
@@ -319,7 +319,8 @@ impl Job {
             )));
         }
         if !whole {
-            self.store.0.blobs.promote(&partial, &blob.digest)?;
+            let (blobs, digest) = (self.store.0.blobs.clone(), blob.digest.clone());
+            blocking(move || blobs.promote(&partial, &digest)).await?;
         }
         let Some(layer) = unpacked? else { return Ok(None) };
         self.store.0.layers.set_packed(&layer.key, blob.clone())?;

@@ -66,13 +66,18 @@ impl Session {
     /// The registry itself; insecure ones are tried with TLS first, then without.
     pub fn origin(config: &RegistriesConfig, reference: &Reference) -> Vec<(String, String)> {
         let domain = reference.domain();
+        let roots = Self::roots(config, domain).into_iter();
+        roots.map(|r| (domain.to_owned(), format!("{r}/v2/{}", reference.path()))).collect()
+    }
+
+    /// `https://host`, and `http://host` for an insecure registry.
+    pub fn roots(config: &RegistriesConfig, domain: &str) -> Vec<String> {
         let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let insecure =
             config.of(domain).insecure || proxy::is_loopback(name.trim_matches(['[', ']']));
         let schemes: &[&str] = if insecure { &["https", "http"] } else { &["https"] };
-        let place = |s: &&str| (domain.to_owned(), format!("{s}://{host}/v2/{}", reference.path()));
-        schemes.iter().map(place).collect()
+        schemes.iter().map(|s| format!("{s}://{host}")).collect()
     }
 
     pub fn new(

@@ -120,6 +120,10 @@ impl Snapshotter for FakeSnapshots {
         self.make(key, base, None)
     }
 
+    fn persist(&self, key: &str) -> Result<()> {
+        self.get(key).map(drop)
+    }
+
     fn get(&self, key: &str) -> Result<RootfsSpec> {
         let state = self.state();
         let snapshot = state.snapshots.get(key).ok_or_else(|| missing(key))?;

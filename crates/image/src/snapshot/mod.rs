@@ -6,7 +6,7 @@ mod mounting;
 mod overlay;
 
 pub use fake::FakeSnapshots;
-pub use mounting::{mount, unmount};
+pub use mounting::{mount, unmount, unmount_leftovers};
 pub use overlay::OverlaySnapshots;
 
 use crate::{After, Base, Change, Error, Layer, Result, RootfsSpec, Usage};
@@ -18,6 +18,8 @@ pub trait Snapshotter: Send + Sync {
     fn prepare(&self, key: &str, base: &Base) -> Result<RootfsSpec>;
     /// A read-only snapshot (image volumes, `COPY --from`). Holds its layers until removed.
     fn view(&self, key: &str, base: &Base) -> Result<RootfsSpec>;
+    /// Returns when the snapshot would survive a power cut (its content apart).
+    fn persist(&self, key: &str) -> Result<()>;
     /// The directories of an existing snapshot.
     fn get(&self, key: &str) -> Result<RootfsSpec>;
     /// Forgets the snapshot and frees its bytes; succeeds when it is not there. It must be

@@ -8,7 +8,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
     fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `mount(2)` takes at most a page of options.
 const PAGE: usize = 4096;
@@ -36,6 +36,24 @@ pub fn mount(spec: &RootfsSpec, target: &Path) -> Result<()> {
 /// Unmounts what [`mount`] mounted.
 pub fn unmount(target: &Path) -> Result<()> {
     rustix::mount::unmount(target, UnmountFlags::NOFOLLOW).at("cannot unmount", target)
+}
+
+/// Unmounts everything mounted below `folder` whose path `leftover` says yes to, deepest first:
+/// what a process that was killed had mounted. Best effort; what stays is named by the removal
+/// that follows.
+pub fn unmount_leftovers(folder: &Path, leftover: impl Fn(&Path) -> bool) {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut mounts: Vec<PathBuf> = text
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .filter(|path| path.strip_prefix(&folder).is_ok_and(&leftover))
+        .collect();
+    mounts.sort();
+    for mount in mounts.iter().rev() {
+        let _ = rustix::mount::unmount(mount, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH);
+    }
 }
 
 fn new_mount(spec: &RootfsSpec) -> std::result::Result<OwnedFd, Errno> {

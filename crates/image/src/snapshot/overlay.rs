@@ -172,6 +172,15 @@ impl Snapshotter for OverlaySnapshots {
         self.make(key, base, false)
     }
 
+    fn persist(&self, key: &str) -> Result<()> {
+        check_key(key)?;
+        let folder = self.root.join(key);
+        for path in [&folder.join("spec.json"), &folder, &self.root] {
+            crate::content::sync(path)?;
+        }
+        Ok(())
+    }
+
     fn get(&self, key: &str) -> Result<RootfsSpec> {
         let spec = self.read(key)?;
         Ok(self.spec(key, &spec.layers, spec.writable))

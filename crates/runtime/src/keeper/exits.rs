@@ -59,6 +59,10 @@ impl Keeper {
 
     fn container_ready(&mut self, id: &str) {
         let Some(container) = self.containers.get_mut(id) else { return };
+        if !container.waiting.iter().any(|(key, _)| self.conns.contains_key(key)) {
+            // Who asked for it is gone, and it is about to be killed.
+            return;
+        }
         container.record.answered = true;
         if let Err(error) = self.records.save(&container.record) {
             eprintln!("keeper: record `{id}`: {error}");
