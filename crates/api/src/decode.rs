@@ -53,6 +53,9 @@ pub fn body(
         Format::Json => text(bytes, gvk, ty, schema::decode_json)?,
         Format::Yaml => text(bytes, gvk, ty, schema::decode_yaml)?,
     };
+    if ty.is_none_or(|ty| !matches!(ty.shape, schema::Shape::Message(_))) {
+        custom_kind(&value, gvk)?;
+    }
     let value = typed(value, gvk)?;
     let warnings = strict(findings, gvk, validation)?;
     Ok(Decoded { value, warnings })
@@ -96,6 +99,19 @@ fn protobuf(bytes: &[u8], ty: Option<&Type>) -> Result<Value, Problem> {
     value["apiVersion"] = envelope.api_version.into();
     value["kind"] = envelope.kind.into();
     Ok(value)
+}
+
+/// Any kind of the right version decodes as a custom resource; its validation then refuses it
+/// (apiextensions' `pkg/registry/customresource/validator.go`).
+fn custom_kind(value: &Value, gvk: &Gvk) -> Result<(), Problem> {
+    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if kind.is_empty() || *kind == *gvk.kind || version != gvk.api_version() {
+        return Ok(());
+    }
+    let fault = meta::Fault::invalid("kind", kind, format!("must be {}", gvk.kind));
+    let name = crate::object::meta_text(value, "name");
+    Err(Problem::invalid(&gvk.group, &gvk.kind, name, &[fault]))
 }
 
 /// The body must be of the kind the path is about; what it leaves out is filled in.

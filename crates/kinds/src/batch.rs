@@ -81,6 +81,13 @@ fn job_status(v: &Value) -> &'static str {
 /// SetDefaults_Job.
 fn default_job(v: &mut Value) {
     spec_template(v);
+    // On create the template's labels are generated first: see prepare_job.
+    if let (0, Some(labels)) =
+        (count(v, "metadata.labels"), at(v, "spec.template.metadata.labels").cloned())
+        && labels.get("controller-uid").is_some()
+    {
+        v["metadata"]["labels"] = labels;
+    }
     let Some(spec) = v.get_mut("spec").filter(|s| s.is_object()) else { return };
     if at(spec, "completions").is_none() && at(spec, "parallelism").is_none() {
         set(spec, "completions", 1);

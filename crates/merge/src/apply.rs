@@ -23,7 +23,7 @@ pub fn update<K: Ord + Clone>(
     ignored: &FieldSet,
     at: At<'_>,
 ) {
-    bring_up_to_date(owners, old, at);
+    bring_up_to_date(owners, at);
     let diff = compare(old, new, at);
     let changed = diff.modified.union(&diff.added).recursive_difference(ignored);
     let removed = diff.removed.recursive_difference(ignored);
@@ -48,7 +48,7 @@ pub fn apply<K: Ord + Clone>(
     at: At<'_>,
     force: Force,
 ) -> Result<Value, Conflicts<K>> {
-    bring_up_to_date(owners, live, at);
+    bring_up_to_date(owners, at);
     let merged = merge(live, config, at);
     let set = field_set(config, at).recursive_difference(ignored);
     let last = owners.insert(applier.clone(), set);
@@ -61,10 +61,9 @@ pub fn apply<K: Ord + Clone>(
 }
 
 /// Sets recorded under an older schema, as the schema of today has them.
-fn bring_up_to_date<K: Ord>(owners: &mut Owners<K>, live: &Value, at: At<'_>) {
-    let live = field_set(live, at);
+fn bring_up_to_date<K: Ord>(owners: &mut Owners<K>, at: At<'_>) {
     for set in owners.values_mut() {
-        *set = reconcile(set, &live, at);
+        *set = reconcile(set, at);
     }
 }
 

@@ -11,6 +11,7 @@ mod managed;
 mod reconcile;
 mod shape;
 mod strategic;
+mod typed;
 mod walk;
 
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub use json::{json_patch, merge_patch};
 pub use managed::{Applied, Target, Writer, apply, track};
 pub use shape::At;
 pub use strategic::strategic;
+pub use typed::misfits;

@@ -54,6 +54,8 @@ fn merge_member(original: &mut Map, name: &str, value: Value, at: At<'_>) -> Res
             let key = at.patching(name).key;
             Value::Array(merge_list(&old, new, key, at.field(name))?)
         }
+        // Replaced as it came, directives of its items and all; the decoder drops those as unknown fields.
+        (Some(Value::Array(_)), new @ Value::Array(_)) => new,
         (_, new) => match taken_over(new) {
             Some(taken) => taken,
             None => return Ok(()),

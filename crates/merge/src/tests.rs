@@ -73,7 +73,11 @@ impl Desk {
 
     fn try_apply(&mut self, manager: &str, config: Value, force: Force) -> Result<(), Problem> {
         let done = self.write(manager, |live, w, t| crate::apply(live, &config, force, w, t));
-        done.map(|Applied { object }| self.live = Some(object))
+        done.map(|Applied { mut object }| {
+            // As it comes back from the store.
+            without_nulls(&mut object);
+            self.live = Some(object);
+        })
     }
 
     fn apply(&mut self, manager: &str, config: Value) {
@@ -105,6 +109,17 @@ impl Desk {
         let mut out = self.live().clone();
         out["metadata"].as_object_mut().unwrap().remove("managedFields");
         out
+    }
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 

@@ -227,7 +227,8 @@ fn combine_items(base: Option<&Value>, over: Option<&Value>, at: At<'_>) -> Valu
 
 // === a value without some fields ===
 
-/// `value` without the members of `gone`; containers that become empty disappear.
+/// `value` without the members of `gone`. A container that becomes empty is null where it stood, unless it is a
+/// member itself; at the top it is nothing.
 pub fn remove(value: &Value, gone: &FieldSet, at: At<'_>) -> Option<Value> {
     match (at.form(value), value) {
         (Form::Map, Value::Object(members)) if !members.is_empty() => {
@@ -260,7 +261,7 @@ fn remove_at(step: &Step, value: &Value, gone: &FieldSet, at: At<'_>) -> Option<
         return None;
     }
     match gone.below(step) {
-        Some(below) if !below.is_empty() => remove(value, below, at),
+        Some(below) if !below.is_empty() => Some(remove(value, below, at).unwrap_or_default()),
         _ => Some(value.clone()),
     }
 }

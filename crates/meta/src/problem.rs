@@ -24,6 +24,8 @@ pub enum Reason {
     Invalid,
     TooManyRequests,
     InternalError,
+    /// 500 without a reason: an error of upstream's that is no Status.
+    Unknown,
     ServiceUnavailable,
     Timeout,
     ServerTimeout,
@@ -44,7 +46,7 @@ impl Reason {
             Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
             Self::TooManyRequests => 429,
-            Self::InternalError | Self::ServerTimeout => 500,
+            Self::InternalError | Self::ServerTimeout | Self::Unknown => 500,
             Self::ServiceUnavailable => 503,
             Self::Timeout => 504,
         }
@@ -67,6 +69,7 @@ impl Reason {
             Self::Invalid => "Invalid",
             Self::TooManyRequests => "TooManyRequests",
             Self::InternalError => "InternalError",
+            Self::Unknown => "",
             Self::ServiceUnavailable => "ServiceUnavailable",
             Self::Timeout => "Timeout",
             Self::ServerTimeout => "ServerTimeout",
@@ -350,7 +353,9 @@ impl Problem {
         status.insert("metadata".into(), self.status_metadata());
         status.insert("status".into(), "Failure".into());
         status.insert("message".into(), self.message.clone().into());
-        status.insert("reason".into(), self.reason.as_str().into());
+        if self.reason != Reason::Unknown {
+            status.insert("reason".into(), self.reason.as_str().into());
+        }
         if let Some(details) = self.details.as_ref().filter(|d| !d.is_empty()) {
             status.insert("details".into(), details.to_value());
         }

@@ -25,8 +25,11 @@ pub use graph::{Field, Inline, List, ListKind, Presence, Scalar, Shape, Str, Str
 pub use openapi::{
     CustomSchema, ServedResource, ServedSubresource, encode_v2, openapi_v2, openapi_v3,
 };
-pub use proto::{Envelope, ProtoError, decode_proto, encode_proto, open, seal, seal_event};
+pub use proto::{
+    Envelope, ProtoError, SEAL_TAIL, decode_proto, encode_proto, item_head, open, seal, seal_event,
+    seal_head,
+};
 pub use rules::{Pattern, Rules};
 pub use shape::{apply_defaults, normalise, prune};
-pub use validate::validate;
+pub use validate::{duplicates, validate};
 pub use yaml::{Converted, decode_yaml, yaml_to_json};

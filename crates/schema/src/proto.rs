@@ -12,7 +12,7 @@ pub(crate) mod wire;
 
 pub use decode::decode_proto;
 pub use encode::encode_proto;
-pub use envelope::{Envelope, open, seal, seal_event};
+pub use envelope::{Envelope, SEAL_TAIL, item_head, open, seal, seal_event, seal_head};
 
 use std::fmt;
 

@@ -22,6 +22,63 @@ pub fn validate(value: &Value, ty: &Type, path: &str) -> Vec<Fault> {
     faults
 }
 
+/// Items of sets and keyed lists of a custom resource that repeat an earlier one
+/// (k8s.io/apiextensions-apiserver `pkg/apiserver/schema/listtype/validation.go`).
+pub fn duplicates(value: &Value, ty: &Type, path: &str) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    repeated(value, ty, path, &mut faults);
+    faults
+}
+
+fn repeated(value: &Value, ty: &Type, path: &str, faults: &mut Vec<Fault>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match ty.child(key) {
+                    Some(child) if !matches!(child.shape, Shape::Message(_)) => {
+                        repeated(value, child, &join(path, key), faults);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                let identity = identity(item, ty);
+                if let Some(this) = &identity
+                    && items[..at]
+                        .iter()
+                        .filter(|e| self::identity(e, ty).as_ref() == Some(this))
+                        .count()
+                        == 1
+                {
+                    faults.push(Fault::duplicate(format!("{path}[{at}]"), this.clone()));
+                }
+            }
+            for (at, item) in items.iter().enumerate() {
+                if let Some(item_type) = ty.item() {
+                    repeated(item, item_type, &format!("{path}[{at}]"), faults);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What tells an item of a set or keyed list from the others.
+fn identity(item: &Value, ty: &Type) -> Option<Value> {
+    match ty.list_kind()? {
+        crate::graph::ListKind::Set => Some(item.clone()),
+        crate::graph::ListKind::Map(keys) => {
+            let item = item.as_object()?;
+            let pairs =
+                keys.iter().filter_map(|key| Some((key.to_string(), item.get(&**key)?.clone())));
+            Some(Value::Object(pairs.collect()))
+        }
+        crate::graph::ListKind::Atomic => None,
+    }
+}
+
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }

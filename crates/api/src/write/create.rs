@@ -117,8 +117,15 @@ fn track(ctx: &Ctx<'_>, value: Value) -> Value {
 
 /// As Go would serialise it.
 pub fn tidy(ctx: &Ctx<'_>, value: &mut Value) {
-    if let (Some(ty), false) = (&ctx.served.ty, ctx.served.custom) {
-        schema::normalise(value, ty);
+    match &ctx.served.ty {
+        Some(ty) if !ctx.served.custom => schema::normalise(value, ty),
+        // Of a custom resource only the metadata is a Go struct (apiextensions' `schema/objectmeta`).
+        Some(ty) => {
+            if let (Some(ty), Some(metadata)) = (ty.child("metadata"), value.get_mut("metadata")) {
+                schema::normalise(metadata, ty);
+            }
+        }
+        None => {}
     }
     value["apiVersion"] = ctx.served.api_version().into();
     value["kind"] = (*ctx.served.gvk.kind).into();

@@ -60,6 +60,11 @@ pub fn carry(new: &mut Value, old: &Value) {
     let meta = metadata(new);
     meta.remove("selfLink");
     for key in kept {
+        // Another uid is refused with whatever else is wrong.
+        if key == "uid" && meta.get(key).and_then(Value::as_str).is_some_and(|uid| !uid.is_empty())
+        {
+            continue;
+        }
         match before.and_then(|m| m.get(key)) {
             Some(value) => drop(meta.insert(key.into(), value.clone())),
             None => drop(meta.remove(key)),
@@ -78,6 +83,9 @@ pub fn check(served: &Served, value: &Value, old: Option<&Value>) -> Vec<Fault> 
     match old {
         None => check_name(served, value, &mut faults),
         Some(old) => check_kept(value, old, &mut faults),
+    }
+    if served.custom && old.is_some() {
+        twice(&mut faults);
     }
     check_labels(value, &mut faults);
     check_annotations(value, &mut faults);

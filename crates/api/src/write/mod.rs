@@ -233,6 +233,10 @@ impl<'a> Ctx<'a> {
             && let Some(ty) = &self.served.ty
         {
             faults.extend(schema::validate(value, ty, ""));
+            // An object that had duplicates before may keep them.
+            if old.is_none_or(|old| schema::duplicates(old, ty, "").is_empty()) {
+                faults.extend(schema::duplicates(value, ty, ""));
+            }
         }
         match self.sub.map(|s| &s.action) {
             None => {

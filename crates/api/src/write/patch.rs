@@ -109,7 +109,7 @@ fn same_object(ctx: &Ctx<'_>, new: &Value, old: &Value) -> Result<(), Problem> {
 /// Server-side apply; creates what is not there.
 fn apply(ctx: &Ctx<'_>, config: &Value, force: Force) -> Result<Step, Problem> {
     let mut config = config.clone();
-    let warnings = crate::decode::known_only(ctx, &mut config)?.unwrap_or_default();
+    fits(ctx, &config)?;
     same_name(ctx, &mut config)?;
     let current = match ctx.current() {
         Ok(current) => Some(current),
@@ -134,14 +134,34 @@ fn apply(ctx: &Ctx<'_>, config: &Value, force: Force) -> Result<Step, Problem> {
     if !pinned.is_empty() {
         metadata(&mut object).insert("resourceVersion".into(), pinned.into());
     }
-    let step = match (current, live) {
-        (Some(current), Some(live)) => update::replace(ctx, &current, live, object, Source::Apply)?,
+    match (current, live) {
+        (Some(current), Some(live)) => update::replace(ctx, &current, live, object, Source::Apply),
         _ => {
             create::place(ctx, &mut object)?;
-            create::store(ctx, object, Source::Apply)?
+            create::store(ctx, object, Source::Apply)
         }
+    }
+}
+
+/// What is applied must fit the schema, whatever `fieldValidation` says (`managedfields/internal/structuredmerge.go`).
+fn fits(ctx: &Ctx<'_>, config: &Value) -> Result<(), Problem> {
+    let misfits = merge::misfits(config, At(ctx.served.ty.as_ref()));
+    let text = match misfits.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
     };
-    Ok(warned(step, warnings))
+    let gvk = &ctx.served.gvk;
+    Err(Problem::new(
+        Reason::Unknown,
+        format!(
+            "failed to create typed patch object ({}/{}; {}, Kind={}): {text}",
+            ctx.namespace,
+            meta_text(config, "name"),
+            gvk.api_version(),
+            gvk.kind,
+        ),
+    ))
 }
 
 fn same_name(ctx: &Ctx<'_>, config: &mut Value) -> Result<(), Problem> {

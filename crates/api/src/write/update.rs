@@ -107,13 +107,9 @@ pub fn replace(
 /// Optimistic locking: the version and uid the client names must be the current ones.
 fn pin(ctx: &Ctx<'_>, current: &Object, new: &Value, source: Source) -> Result<Rejected, Problem> {
     let uid = meta_text(new, "uid");
+    // A patch may not name another uid either, but that is for validation to say.
     let other = !uid.is_empty() && *uid != *current.head.uid;
-    if other && source != Source::Put {
-        let mut faults = vec![Fault::invalid("metadata.uid", uid, "field is immutable")];
-        super::metadata::twice(&mut faults);
-        ctx.refuse(ctx.name, &faults)?;
-    }
-    if other {
+    if other && source == Source::Put {
         let why = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             current.head.uid

@@ -9,7 +9,17 @@ pub(crate) fn job(new: &Value, old: Option<&Value>, faults: &mut Faults) {
     let root = Node::root(new);
     let node = root.at("spec");
     generated(&root, faults);
-    spec(&node, faults);
+    job_spec(&node, faults);
+    if let Some(old) = old {
+        // ValidateJobSpecUpdate checks the whole spec again: clients see those causes twice.
+        job_spec(&node, faults);
+        update(&node, &Node::root(old), faults);
+    }
+}
+
+/// ValidateJobSpec
+fn job_spec(node: &Node<'_>, faults: &mut Faults) {
+    spec(node, faults);
     if !node.at("selector").is_set() {
         faults.push(Fault::required(node.at("selector").path, ""));
     } else {
@@ -18,9 +28,6 @@ pub(crate) fn job(new: &Value, old: Option<&Value>, faults: &mut Faults) {
     let labels = node.at("template.metadata.labels");
     if !selects(node.at("selector").value, labels.value) {
         labels.invalid("`selector` does not match template `labels`", faults);
-    }
-    if let Some(old) = old {
-        update(&node, &Node::root(old), faults);
     }
 }
 

@@ -56,9 +56,12 @@ proptest! {
         let keys: Vec<_> = last.as_object().unwrap().keys().map(|k| format!(".data.{k}")).collect();
         let want = if keys.is_empty() { ".data".into() } else { keys.join(" ") };
         prop_assert_eq!(mine, vec![format!("x Apply: {want}")]);
-        let before = desk.bare();
-        desk.apply("x", config_map(last));
-        prop_assert_eq!(desk.bare(), before);
+        // An emptied map is gone when it comes back, while someone may still own it: `{}` can conflict then.
+        if !keys.is_empty() {
+            let before = desk.bare();
+            desk.apply("x", config_map(last));
+            prop_assert_eq!(desk.bare(), before);
+        }
     }
 
     #[test]

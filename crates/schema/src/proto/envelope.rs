@@ -2,7 +2,7 @@
 //! travels (k8s.io/apimachinery `pkg/runtime/serializer/protobuf/protobuf.go`).
 
 use super::ProtoError;
-use super::wire::{Fields, put_bytes, put_nested};
+use super::wire::{BYTES, Fields, put_bytes, put_nested, put_tag, put_varint};
 
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -47,17 +47,36 @@ pub fn open(bytes: &[u8]) -> Result<Envelope<'_>, ProtoError> {
 
 /// Seals an envelope, magic included.
 pub fn seal(envelope: &Envelope<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(envelope.raw.len() + 64);
+    let mut out = seal_head(envelope.api_version, envelope.kind, envelope.raw.len());
+    out.reserve(envelope.raw.len() + 8);
+    out.extend_from_slice(envelope.raw);
+    put_bytes(&mut out, 3, envelope.content_encoding.as_bytes());
+    put_bytes(&mut out, 4, envelope.content_type.as_bytes());
+    out
+}
+
+/// What goes before the `raw` bytes of an envelope: for a message that is sent in pieces. [`SEAL_TAIL`] goes after.
+pub fn seal_head(api_version: &str, kind: &str, raw: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(api_version.len() + kind.len() + 24);
     out.extend_from_slice(MAGIC);
     let header = put_nested(&mut out, 1, |out| {
-        put_bytes(out, 1, envelope.api_version.as_bytes());
-        put_bytes(out, 2, envelope.kind.as_bytes());
+        put_bytes(out, 1, api_version.as_bytes());
+        put_bytes(out, 2, kind.as_bytes());
         Ok::<(), std::convert::Infallible>(())
     });
     let Ok(()) = header;
-    put_bytes(&mut out, 2, envelope.raw);
-    put_bytes(&mut out, 3, envelope.content_encoding.as_bytes());
-    put_bytes(&mut out, 4, envelope.content_type.as_bytes());
+    out.extend(item_head(raw));
+    out
+}
+
+/// An empty content encoding (field 3) and an empty content type (field 4).
+pub const SEAL_TAIL: &[u8] = &[3 << 3 | BYTES, 0, 4 << 3 | BYTES, 0];
+
+/// What goes before each item of a list message (its `items` are field 2) of `length` bytes.
+pub fn item_head(length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8);
+    put_tag(&mut out, 2, BYTES);
+    put_varint(&mut out, length as u64);
     out
 }
 

@@ -1,99 +1,11 @@
-//! The recorded answers of a real kube-apiserver (v1.20.2), replayed: 4 297 requests of create, update, every
-//! patch and server-side apply by several managers. Extra fields (newer defaults) are allowed; nothing may be
-//! missing or different, and no ownership lost or invented.
+//! What of two answers is compared, and how.
 
-#![allow(clippy::unwrap_used)]
-
-mod server;
-
-use api::Method;
+use super::server::Answered;
 use serde_json::{Value, json};
-use server::{Answered, Server};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
-
-/// Steps that are as upstream today; it may only grow.
-/// What is missing: strategic merge of maps that apply owns whole, null lists in applied custom objects, and where v1.20 differs from v1.35 on
-/// purpose: a Service may be PUT without resourceVersion (`pkg/registry/core/service/strategy.go`,
-/// AllowUnconditionalUpdate), and generated Job labels have a prefixed form as well
-/// (`pkg/apis/batch/validation/validation.go`, RequirePrefixedLabels).
-const AS_UPSTREAM: usize = 3330;
-
-#[test]
-fn answers_are_those_of_a_real_apiserver() {
-    let server = Server::new();
-    server
-        .post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition().to_string())
-        .expect_code(201);
-    let mut failures = Vec::new();
-    let (mut same, mut total) = (0, 0);
-    for line in recording().lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
-        let steps = case["steps"].as_array().unwrap();
-        total += steps.len();
-        match replay(&server, &case) {
-            Ok(()) => same += steps.len(),
-            Err((done, why)) => {
-                same += done;
-                failures.push(format!("case {} step {done} {}: {why}", case["id"], case["kind"]));
-            }
-        }
-    }
-    println!("{same} of {total} steps as upstream");
-    for failure in failures.iter().take(40) {
-        println!("{failure}");
-    }
-    assert!(same >= AS_UPSTREAM, "{same} of {total} steps as upstream");
-}
-
-fn recording() -> String {
-    let packed = include_bytes!("data/recorded-v1.20.json.gz");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
-    text
-}
-
-/// The first step that differs, and how.
-fn replay(server: &Server, case: &Value) -> Result<(), (usize, String)> {
-    let namespace = json!({ "metadata": { "name": case["ns"] } });
-    server.post("/api/v1/namespaces", &namespace.to_string());
-    let mut applied = false;
-    for (i, step) in case["steps"].as_array().unwrap().iter().enumerate() {
-        let mut got = normal(&send(server, step));
-        let mut want = step["answer"].clone();
-        applied |= step["type"] == "application/apply-patch+yaml";
-        if applied {
-            [&mut want, &mut got]
-                .into_iter()
-                .filter_map(|v| v.get_mut("object"))
-                .for_each(sort_lists);
-        }
-        let found = differences(&want, &got);
-        if !found.is_empty() {
-            let how = format!("{} {}: {}", step["method"], step["type"], found.join("; "));
-            return Err((i, how));
-        }
-    }
-    Ok(())
-}
-
-fn send(server: &Server, step: &Value) -> Answered {
-    let body = if step["body"].is_null() { String::new() } else { step["body"].to_string() };
-    let query: Vec<_> = step["query"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| format!("{k}={}", v.as_str().unwrap()))
-        .collect();
-    let url = format!("{}?{}", step["path"].as_str().unwrap(), query.join("&"));
-    let method = Method::parse(step["method"].as_str().unwrap()).unwrap();
-    let mut request = server.request(method, &url, &body);
-    request.content_type = step["type"].as_str().unwrap().into();
-    server.send(&request)
-}
 
 /// An answer without what differs from run to run.
-fn normal(answer: &Answered) -> Value {
+pub fn normal(answer: &Answered) -> Value {
     let mut body = answer.body.clone();
     if body["kind"] == "Status" {
         let causes = body["details"]["causes"].as_array().cloned().unwrap_or_default();
@@ -122,7 +34,7 @@ fn normal(answer: &Answered) -> Value {
 
 /// Merged lists had the order of the live object in v1.20 and have that of the applied one since
 /// structured-merge-diff v4.2 (`typed/merge.go`).
-fn sort_lists(value: &mut Value) {
+pub fn sort_lists(value: &mut Value) {
     const IDENTITIES: [&str; 7] =
         ["name", "key", "ip", "port", "containerPort", "protocol", "mountPath"];
     let identity = |item: &Value| -> Vec<String> {
@@ -139,7 +51,7 @@ fn sort_lists(value: &mut Value) {
     }
 }
 
-fn leaves(fields: &Value, path: &str, out: &mut BTreeSet<String>) {
+pub fn leaves(fields: &Value, path: &str, out: &mut BTreeSet<String>) {
     let map = fields.as_object().unwrap();
     let real: Vec<_> = map.iter().filter(|(k, _)| *k != ".").collect();
     if real.is_empty() || map.contains_key(".") {
@@ -151,7 +63,7 @@ fn leaves(fields: &Value, path: &str, out: &mut BTreeSet<String>) {
     }
 }
 
-fn differences(want: &Value, got: &Value) -> Vec<String> {
+pub fn differences(want: &Value, got: &Value) -> Vec<String> {
     if want["code"] != got["code"] {
         return vec![format!(
             "code {}, not {} ({} / {})",
@@ -174,21 +86,6 @@ fn differences(want: &Value, got: &Value) -> Vec<String> {
     out
 }
 
-/// Maps that became atomic (`+mapType=atomic`) after v1.20, as the end of a path.
-const ATOMIC_SINCE: &[&str] = &["f:spec/f:nodeSelector", "f:spec/f:selector"];
-
-/// Ownership that v1.20 and v1.35 write differently: maps that are atomic now are owned as a whole.
-fn modern(fields: BTreeSet<String>) -> BTreeSet<String> {
-    let cut = |path: String| {
-        let whole = ATOMIC_SINCE.iter().filter_map(|end| {
-            let at = path.find(&format!("{end}/"))? + end.len();
-            Some(path[..at].to_string())
-        });
-        whole.into_iter().next().unwrap_or(path)
-    };
-    fields.into_iter().map(cut).collect()
-}
-
 /// Since structured-merge-diff v4.1 (`typed/tofieldset.go`) appliers own the empty maps they set.
 fn is_empty_map(path: &str, object: &Value) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default().trim_start_matches("f:");
@@ -202,7 +99,7 @@ fn is_empty_map(path: &str, object: &Value) -> bool {
             _ => false,
         }
     }
-    const CAN_BE_EMPTY: [&str; 9] = [
+    const CAN_BE_EMPTY: [&str; 12] = [
         "labels",
         "annotations",
         "requests",
@@ -212,15 +109,16 @@ fn is_empty_map(path: &str, object: &Value) -> bool {
         "nodeSelector",
         "strategy",
         "livenessProbe",
+        "rollingUpdate",
+        "spec",
+        "resources",
     ];
     CAN_BE_EMPTY.contains(&last) || any(object, last)
 }
 
 fn owned(want: &Value, got: &Value, object: &Value, out: &mut Vec<String>) {
     let set = |v: &Value| -> BTreeSet<String> {
-        modern(
-            v.as_array().into_iter().flatten().map(|f| f.as_str().unwrap().to_string()).collect(),
-        )
+        v.as_array().into_iter().flatten().map(|f| f.as_str().unwrap().to_string()).collect()
     };
     for (manager, fields) in want.as_object().unwrap() {
         let (want, mine) = (set(fields), set(&got[manager]));
@@ -262,8 +160,4 @@ fn within(want: &Value, got: &Value, path: &str, out: &mut Vec<String>) {
         _ if want != got => out.push(format!("{path} is {got}, not {want}")),
         _ => {}
     }
-}
-
-fn definition() -> Value {
-    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "widgets.oracle.example.com"}, "spec": {"group": "oracle.example.com", "scope": "Namespaced", "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}, "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {"items": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["key"], "items": {"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}, "size": {"type": "integer", "maximum": 9}, "color": {"type": "string", "default": "grey"}, "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}}}}, "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}, "list": {"type": "array", "items": {"type": "integer"}}, "atomicMap": {"type": "object", "x-kubernetes-map-type": "atomic", "additionalProperties": {"type": "string"}}, "free": {"type": "object", "additionalProperties": {"type": "string"}}}}}}}}]}})
 }
