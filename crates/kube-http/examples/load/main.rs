@@ -8,6 +8,8 @@
 //! load copy    --bytes 30000000 --rounds 10
 //! load watch   --kubeconfig F --watchers 1000 --seconds 5 --rate 0|100
 //! load first   --kubeconfig F
+//! load replay  --kubeconfig F --file F --clients 32
+//! load drained --kubeconfig F --path P --seconds 60
 //! ```
 //!
 //! One thread and the least work a client can do, so that the server is what is measured.
@@ -17,6 +19,7 @@ mod copy;
 mod grpc;
 mod objects;
 mod reads;
+mod replay;
 mod watches;
 mod writes;
 
@@ -57,6 +60,8 @@ fn main() -> Result<()> {
             "fill" => writes::fill(&args).await,
             "puts" => grpc::puts(&args).await,
             "list" => reads::list(&args).await,
+            "replay" => replay::replay(&args).await,
+            "drained" => replay::drained(&args).await,
             "first" => reads::first(&args).await,
             "copy" => copy::copy(&args).await,
             "watch" => watches::watch(&args).await,
