@@ -4,9 +4,10 @@ use crate::answer::{Answer, Body, Page};
 use crate::catalog::Served;
 use crate::negotiate::{Form, Include, Media, Pretty, Shape, Stream};
 use crate::object::{fits, from_stored};
+use crate::protobuf;
 use crate::reply::{Chunk, Reply, Rope};
 use crate::table;
-use meta::{Gvk, Problem, Time, Value};
+use meta::{Problem, Time, Value};
 use serde_json::json;
 use std::sync::Arc;
 use store::Object;
@@ -108,12 +109,18 @@ impl Encoder {
         if borrowed && fits(served, object) {
             return Ok(Rope(vec![Chunk::Stored(object.clone()), Chunk::Static(b"\n")]));
         }
+        if self.shape.media == Media::Protobuf {
+            return protobuf::object(served, object);
+        }
         self.value(&from_stored(served, object))
     }
 
     fn page(&self, served: &Served, page: &Page) -> Result<Rope, Problem> {
         if self.shape.media == Media::Json && self.shape.pretty == Pretty::No {
             return Ok(concatenated(served, page));
+        }
+        if self.shape.media == Media::Protobuf {
+            return protobuf::page(served, page);
         }
         let items: Vec<_> = page.items.iter().map(|o| from_stored(served, o)).collect();
         self.value(&json!({
@@ -142,7 +149,7 @@ impl Encoder {
                 serde_json::to_vec_pretty(value).expect("values serialise").into()
             }
             (Media::Yaml, _) => yaml(value)?.into(),
-            (Media::Protobuf, _) => protobuf(value)?.into(),
+            (Media::Protobuf, _) => protobuf::value(value)?.into(),
         })
     }
 }
@@ -217,21 +224,6 @@ fn line(value: &Value) -> Vec<u8> {
 
 fn yaml(value: &Value) -> Result<Vec<u8>, Problem> {
     serde_saphyr::to_string(value).map(String::into_bytes).map_err(Problem::internal)
-}
-
-/// The enveloped message of a value, by its own `apiVersion` and `kind`.
-pub fn protobuf(value: &Value) -> Result<Vec<u8>, Problem> {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-    let gvk = Gvk::parse(text("apiVersion"), text("kind"));
-    let ty = schema::kind(&gvk)
-        .ok_or_else(|| Problem::internal(format!("no protobuf schema for {gvk}")))?;
-    let raw = schema::encode_proto(value, &ty).map_err(Problem::internal)?;
-    Ok(schema::seal(&schema::Envelope {
-        api_version: text("apiVersion"),
-        kind: text("kind"),
-        raw: &raw,
-        ..schema::Envelope::default()
-    }))
 }
 
 /// RFC 7234 warning with code 299, as apiserver `pkg/warning`.

@@ -26,6 +26,7 @@ mod negotiate;
 mod object;
 mod openapi;
 mod outcome;
+mod protobuf;
 mod query;
 mod read;
 mod reply;

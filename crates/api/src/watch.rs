@@ -4,6 +4,7 @@ use crate::catalog::Served;
 use crate::encode::{Encoder, chunk, partial};
 use crate::negotiate::{Form, Media, Shape};
 use crate::object::from_stored;
+use crate::protobuf;
 use crate::read::expired;
 use crate::reply::{Chunk, Rope};
 use crate::select::Selection;
@@ -159,6 +160,11 @@ impl WatchPlan {
                 Chunk::Static(b"}\n"),
             ]);
         }
+        if self.shape.view == Form::AsIs && self.shape.media == Media::Protobuf {
+            let object = protobuf::object(&self.served, object);
+            return object
+                .map_or_else(|why| self.error(&why), |rope| sealed(event, &rope.to_vec()));
+        }
         self.value(event, from_stored(&self.served, object))
     }
 
@@ -186,13 +192,15 @@ impl WatchPlan {
             return Ok(json_frame(event, value));
         }
         let encoder = Encoder { shape: self.shape.clone(), now: self.now };
-        let object = encoder.value(value)?.to_vec();
-        let event = schema::seal_event(event.text(), &object);
-        Ok(Rope(vec![
-            Chunk::Bytes((event.len() as u32).to_be_bytes().to_vec().into()),
-            Chunk::Bytes(event.into()),
-        ]))
+        Ok(sealed(event, &encoder.value(value)?.to_vec()))
     }
+}
+
+/// A frame of a protobuf watch: its length in four bytes, then the event around the enveloped object.
+fn sealed(event: Event, object: &[u8]) -> Rope {
+    let event = schema::seal_event(event.text(), object);
+    let length = (event.len() as u32).to_be_bytes();
+    Rope(vec![Chunk::Bytes(length.to_vec().into()), Chunk::Bytes(event.into())])
 }
 
 /// A bookmark's row has no cells, only the object.

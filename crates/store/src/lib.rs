@@ -8,6 +8,7 @@
 mod board;
 pub mod codec;
 mod core;
+mod derived;
 mod draft;
 mod head;
 mod history;
@@ -17,6 +18,7 @@ mod log;
 mod object;
 mod pending;
 mod state;
+mod strip;
 mod txn;
 mod view;
 mod writer;

@@ -1,9 +1,10 @@
 //! What the store keeps of an object.
 
+use crate::derived::Derived;
+use crate::strip::without_managed_fields;
 use meta::{Resource, Time};
 use serde::de::DeserializeOwned;
-use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Where an object is filed. Ordered as lists are: by resource, namespace, name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +58,7 @@ pub struct Object {
     /// Revision at which the key was created; equal to `revision` for a first version.
     pub born: u64,
     pub(crate) body: Body,
-    typed: OnceLock<Arc<dyn Any + Send + Sync>>,
+    derived: Derived,
 }
 
 /// Canonical JSON with `resourceVersion` inside, and where its digits start.
@@ -69,7 +70,7 @@ pub(crate) struct Body {
 
 impl Object {
     pub(crate) fn new(key: Key, head: Arc<Head>, revision: u64, born: u64, body: Body) -> Self {
-        Self { key, head, revision, born, body, typed: OnceLock::new() }
+        Self { key, head, revision, born, body, derived: Derived::default() }
     }
 
     /// Canonical JSON with `resourceVersion` inside: what clients are sent.
@@ -81,19 +82,38 @@ impl Object {
         serde_json::from_slice(self.json()).expect("stored bytes were serialised from a value")
     }
 
-    /// The object as a typed struct, parsed at most once while this version lives.
+    /// The object as a typed struct, without `metadata.managedFields`. Kept for a while, so that many readers of
+    /// one version parse it once.
     ///
     /// # Errors
     /// When the stored JSON does not fit `T` (the schema admits more than the struct).
     pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
     ) -> Result<Arc<T>, serde_json::Error> {
-        if let Some(Ok(hit)) = self.typed.get().map(|any| any.clone().downcast::<T>()) {
+        if let Some(hit) = self.derived.get::<T>() {
             return Ok(hit);
         }
-        let parsed: Arc<T> = Arc::new(serde_json::from_slice(self.json())?);
-        let _ = self.typed.set(parsed.clone());
+        let json = without_managed_fields(self.json());
+        let parsed: Arc<T> = Arc::new(serde_json::from_slice(&json)?);
+        // Maps and texts take some times what they take as JSON.
+        self.derived.keep(parsed.clone(), size_of::<T>() + 4 * json.len());
         Ok(parsed)
+    }
+
+    /// Bytes made of this version (another encoding), kept for a while. `T` names the form and wraps the bytes.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn form<T, E>(&self, make: impl FnOnce(&Self) -> Result<T, E>) -> Result<Arc<T>, E>
+    where
+        T: AsRef<[u8]> + Send + Sync + 'static,
+    {
+        if let Some(hit) = self.derived.get::<T>() {
+            return Ok(hit);
+        }
+        let made = Arc::new(make(self)?);
+        self.derived.keep(made.clone(), (*made).as_ref().len() + 64);
+        Ok(made)
     }
 
     pub fn label(&self, key: &str) -> Option<&str> {
