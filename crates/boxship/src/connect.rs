@@ -33,7 +33,7 @@ impl Connect for ToNode {
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         match self.0.get().cloned() {
-            Some((streams, _)) => Box::pin(serve(streams, connection)),
+            Some((streams, meter)) => Box::pin(serve(streams, meter, connection)),
             None => NoNode.connect(connection),
         }
     }
@@ -49,8 +49,10 @@ impl Connect for ToNode {
     }
 }
 
-async fn serve(streams: Streams, connection: Connection) -> Response<Body> {
+async fn serve(streams: Streams, meter: Meter, connection: Connection) -> Response<Body> {
+    let of_node = *connection.plan.resource.resource == *"nodes";
     let result = match connection.plan.subresource.as_str() {
+        "proxy" if of_node => page(&streams, &meter, &connection).await,
         "log" => log(&streams, &connection),
         "proxy" => proxy(&streams, connection).await,
         _ => upgrade(&streams, connection),
@@ -76,6 +78,20 @@ fn log(streams: &Streams, connection: &Connection) -> Result<Response<Body>, Pro
     let mut response = Response::new(Body::stream(Pieces(pieces)));
     let text = http::HeaderValue::from_static("text/plain");
     response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+    Ok(response)
+}
+
+/// A page of the kubelet itself.
+async fn page(
+    streams: &Streams,
+    meter: &Meter,
+    connection: &Connection,
+) -> Result<Response<Body>, Problem> {
+    let plan = &connection.plan;
+    let page = streams.page(meter, &plan.path, &plan.query).await?;
+    let mut response = Response::new(Body::from(page.body));
+    let kind = http::HeaderValue::from_static(page.content_type);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
     Ok(response)
 }
 

@@ -171,6 +171,10 @@ fn logs(record: &Record, path: PathBuf) -> LogSpec {
         (Some(_), _) | (None, "none") => LogFormat::None,
         (None, _) => LogFormat::JsonFile,
     };
+    if let Some(pod) = &record.pod {
+        let (max_size, max_files) = (pod.spec.log_max_bytes, pod.spec.log_max_files.max(1));
+        return LogSpec { format, path, max_size, max_files };
+    }
     // moby `daemon/logger/local/config.go`: this driver rotates without being asked.
     let (size, files) = if config.kind == "local" { (20 << 20, 5) } else { (0, 1) };
     LogSpec {

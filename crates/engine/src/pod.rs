@@ -171,6 +171,12 @@ pub struct PodContainerSpec {
     pub annotations: BTreeMap<String, String>,
     /// Absolute path of the log file, in the CRI's format; its directory must exist.
     pub log_path: Option<PathBuf>,
+    /// The log is moved aside when it would grow beyond this; 0: never.
+    #[serde(default)]
+    pub log_max_bytes: u64,
+    /// Log files kept, the present one included.
+    #[serde(default)]
+    pub log_max_files: u32,
     pub stdin: bool,
     pub stdin_once: bool,
     pub tty: bool,

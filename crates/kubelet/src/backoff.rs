@@ -30,3 +30,9 @@ pub(crate) fn retry_at(op: &PodOp, failure: &Failure) -> Time {
         _ => failure.at.plus_ms((500 << (failure.count.saturating_sub(1)).min(8)).min(122_000)),
     }
 }
+
+/// Until then a failed pull is shown as the failure it was, from then on as the wait that follows it: about when
+/// upstream looks at the pod again.
+pub(crate) fn told_at(failure: &Failure) -> Time {
+    if failure.reason == "ErrImagePull" { failure.at.plus_secs(1) } else { failure.at }
+}

@@ -9,6 +9,7 @@ mod containers;
 mod downward;
 mod env;
 mod names;
+mod notes;
 mod plan;
 mod probes;
 mod resources;

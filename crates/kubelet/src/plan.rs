@@ -2,6 +2,7 @@
 
 use crate::backoff;
 use crate::containers;
+use crate::notes;
 use crate::status;
 use crate::terminate;
 use crate::types::{
@@ -43,6 +44,7 @@ pub fn plan_pod(pod: &Pod, seen: &PodSeen, policy: &NodePolicy, now: Time) -> Po
         sight.wake(&mut plan, deadline);
     }
     plan.status = status::report(&sight);
+    notes::of_waits(&sight, &mut plan);
     plan
 }
 
@@ -144,7 +146,8 @@ impl<'a> Sight<'a> {
         if let Some(failure) = self.seen.failed.get(&op) {
             let at = backoff::retry_at(&op, failure);
             if at > self.now {
-                return self.wake(plan, at);
+                let told = backoff::told_at(failure);
+                return self.wake(plan, if told > self.now { told } else { at });
             }
         }
         plan.ops.push(op);

@@ -4,6 +4,7 @@
 //! instant: containers keep running under the keeper, and a new round learns them from the engine's labels.
 
 mod config;
+mod disk;
 mod labels;
 mod meter;
 mod network;

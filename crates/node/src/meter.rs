@@ -6,6 +6,8 @@
 
 mod objects;
 mod samples;
+pub(crate) mod summary;
+pub(crate) mod text;
 
 use crate::labels::{CONTAINER, POD_NAME, POD_NAMESPACE, POD_UID};
 use engine::Engine;
@@ -30,6 +32,8 @@ struct Shared {
 
 /// One running container of a pod at one moment.
 pub(crate) struct ContainerUse {
+    pub id: String,
+    pub image: String,
     pub uid: String,
     pub namespace: String,
     pub pod: String,
@@ -103,6 +107,8 @@ impl Meter {
         kept.keep(now);
         let label = |key: &str| seen.spec.labels.get(key).cloned().unwrap_or_default();
         Some(ContainerUse {
+            id: seen.id.clone(),
+            image: seen.spec.image.clone(),
             uid: label(POD_UID),
             namespace: label(POD_NAMESPACE),
             pod: label(POD_NAME),

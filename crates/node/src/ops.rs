@@ -3,6 +3,7 @@
 pub(crate) mod container;
 mod grpc;
 pub(crate) mod probe;
+pub(crate) mod pull;
 pub(crate) mod sandbox;
 pub(crate) mod token;
 pub(crate) mod volumes;
@@ -80,9 +81,7 @@ impl Hands {
             PodOp::StopContainer { id, name, grace_secs, pre_stop } => {
                 container::stop(self, pod, (id, name), *grace_secs, *pre_stop).await
             }
-            PodOp::RemoveContainer { id } => {
-                self.engine.remove_in_sandbox(id).await.map(|()| Done::Nothing).map_err(engine)
-            }
+            PodOp::RemoveContainer { id } => container::remove(self, pod, id).await,
             PodOp::RunHook { id, name, hook } => {
                 Ok(Done::Verdict(probe::hook(self, pod, (id, name), *hook).await))
             }

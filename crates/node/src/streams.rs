@@ -5,6 +5,7 @@
 
 mod forward;
 mod logs;
+mod node;
 mod process;
 mod proxy;
 mod remote;
@@ -12,6 +13,7 @@ mod spdy;
 mod websocket;
 
 pub use logs::LogQuery;
+pub use node::Page;
 
 use crate::observe::observe;
 use crate::ops::Hands;

@@ -214,8 +214,8 @@ impl Worker {
             (PodOp::RunHook { id, hook, .. }, Done::Verdict(verdict)) => {
                 self.hooks.insert((id.clone(), *hook), verdict);
             }
-            (PodOp::StartContainer { name, .. }, Done::Told(told)) => {
-                let field_path = format!("spec.containers{{{name}}}");
+            (PodOp::StartContainer { name, kind, .. }, Done::Told(told)) => {
+                let field_path = crate::ops::container::field_path(*kind, name);
                 for (reason, message) in told {
                     let event = Event { warning: false, reason, message, field_path: &field_path };
                     report::event(&self.hands, pod, &event).await;
@@ -253,18 +253,14 @@ impl Worker {
 
     async fn failure(&mut self, pod: &Arc<Pod>, op: PodOp, trouble: Trouble) {
         let count = self.failed.get(&op).map_or(0, |f| f.count) + 1;
-        let reason = match trouble.reason {
-            "FailedMount" | "FailedCreatePodSandBox" | "FailedKillPod" => trouble.reason,
-            _ => "Failed",
-        };
-        let message = match trouble.reason {
-            "FailedMount" | "FailedKillPod" => trouble.message.clone(),
-            "FailedCreatePodSandBox" => {
-                format!("Failed to create pod sandbox: {}", trouble.message)
+        let (reason, message) = told(&trouble);
+        let field_path = match &op {
+            PodOp::StartContainer { name, kind, .. } => {
+                crate::ops::container::field_path(*kind, name)
             }
-            other => format!("Error: {other}: {}", trouble.message),
+            _ => String::new(),
         };
-        let event = Event { warning: true, reason, message, field_path: "" };
+        let event = Event { warning: true, reason, message, field_path: &field_path };
         report::event(&self.hands, pod, &event).await;
         let failure = Failure {
             reason: trouble.reason.into(),
@@ -273,6 +269,21 @@ impl Worker {
             at: client::now(),
         };
         self.failed.insert(op, failure);
+    }
+}
+
+/// Reason and text of the event about a failure (pkg/kubelet/events, kuberuntime_container.go `startContainer`).
+fn told(trouble: &Trouble) -> (&'static str, String) {
+    let message = &trouble.message;
+    match trouble.reason {
+        reason @ ("FailedMount" | "FailedKillPod") => (reason, message.clone()),
+        reason @ "FailedCreatePodSandBox" => {
+            (reason, format!("Failed to create pod sandbox: {message}"))
+        }
+        reason @ ("ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName") => {
+            ("Failed", format!("Error: {reason}"))
+        }
+        _ => ("Failed", format!("Error: {message}")),
     }
 }
 

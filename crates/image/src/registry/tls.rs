@@ -9,7 +9,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(super) fn client_config(domain: &str, config: &RegistryConfig) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -26,10 +26,29 @@ pub(super) fn client_config(domain: &str, config: &RegistryConfig) -> Result<Arc
     Ok(Arc::new(tls))
 }
 
-fn roots(domain: &str, config: &RegistryConfig) -> Result<RootCertStore> {
+/// The host's bundle, parsed once for everybody who uses it at the same time: a hundred pulls share one copy.
+/// Nobody's, it goes, so a bundle that changed is seen by the next pull.
+fn of_host() -> Arc<RootCertStore> {
+    static SHARED: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(roots) = shared.upgrade() {
+        return roots;
+    }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for file in config.ca.iter().chain(&docker_certs(domain)) {
+    let roots = Arc::new(roots);
+    *shared = Arc::downgrade(&roots);
+    roots
+}
+
+fn roots(domain: &str, config: &RegistryConfig) -> Result<Arc<RootCertStore>> {
+    let own = docker_certs(domain);
+    let shared = of_host();
+    if config.ca.is_empty() && own.is_empty() {
+        return Ok(shared);
+    }
+    let mut roots = (*shared).clone();
+    for file in config.ca.iter().chain(&own) {
         let pem = std::fs::read(file).at("cannot read the CA", file)?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let bad = |e: String| Error::invalid(format!("CA {}: {e}", file.display()));
@@ -37,7 +56,7 @@ fn roots(domain: &str, config: &RegistryConfig) -> Result<RootCertStore> {
             roots.add(certificate).map_err(|e| bad(e.to_string()))?;
         }
     }
-    Ok(roots)
+    Ok(Arc::new(roots))
 }
 
 fn docker_certs(domain: &str) -> Vec<PathBuf> {

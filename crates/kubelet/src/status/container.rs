@@ -149,7 +149,8 @@ fn failed_start(
     op: &PodOp,
     failure: &Failure,
 ) -> ContainerState {
-    let waits = backoff::retry_at(op, failure) > sight.now && failure.count > 1;
+    let waits =
+        backoff::retry_at(op, failure) > sight.now && backoff::told_at(failure) <= sight.now;
     if failure.reason == "ErrImagePull" && waits {
         let image = container.image.as_deref().unwrap_or_default();
         let message =

@@ -301,15 +301,21 @@ fn a_failed_pull_backs_off() {
     world.step();
     world.fail(start(0), "ErrImagePull", "not found");
     assert_eq!(world.state("c"), "waiting ErrImagePull: not found");
-    assert_eq!(world.plan().wake, Some(world.now.plus_secs(10)));
-    world.wait(10);
-    assert_eq!(world.plan().ops, [start(0)]);
-    world.fail(start(0), "ErrImagePull", "not found");
+    // A second later it is shown, and told, as the wait that it is.
+    assert_eq!(world.plan().wake, Some(world.now.plus_secs(1)));
+    world.wait(1);
+    let told: Vec<String> = world.plan().notes.into_iter().map(|note| note.message).collect();
+    assert_eq!(told, ["Back-off pulling image \"i\"", "Error: ImagePullBackOff"]);
     assert_eq!(
         world.state("c"),
         "waiting ImagePullBackOff: Back-off pulling image \"i\": ErrImagePull: not found"
     );
-    assert_eq!(world.plan().wake, Some(world.now.plus_secs(20)));
+    assert_eq!(world.plan().wake, Some(world.now.plus_secs(9)));
+    world.wait(9);
+    assert_eq!(world.plan().ops, [start(0)]);
+    world.fail(start(0), "ErrImagePull", "not found");
+    world.wait(1);
+    assert_eq!(world.plan().wake, Some(world.now.plus_secs(19)));
     assert_eq!(world.phase(), "Pending");
 }
 

@@ -1,11 +1,10 @@
 //! Starting, stopping and resizing one container.
 
-use super::{Done, Hands, Trouble, probe, volumes};
+use super::{Done, Hands, Trouble, probe, pull, volumes};
 use crate::labels::{
     self, ATTEMPT, CONTAINER, CRASHES, KIND, POD_NAME, POD_NAMESPACE, POD_UID, SPEC_HASH,
 };
 use engine::pod::{PodContainerSpec, PodMount, PodResources, PodSecurity};
-use image::PullRequest;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kubelet::{CgroupLimits, ContainerKind, Hook, Security};
 use std::collections::BTreeMap;
@@ -24,7 +23,10 @@ pub(crate) async fn start(hands: &Hands, pod: &Pod, start: &Start<'_>) -> Result
     let container = find(pod, start.name).ok_or_else(|| {
         Trouble::new("RunContainerError", format!("no container {:?} in the pod", start.name))
     })?;
-    let mut told = pull(hands, &container).await?;
+    let field_path = field_path(start.kind, start.name);
+    let about = pull::About { pod, field_path: &field_path };
+    pull::ensure(hands, &about, &container).await?;
+    let mut told = Vec::new();
     let seen = crate::observe::observe(&hands.engine, &hands.config, hands.uid(pod));
     let sandbox = seen.sandboxes.last().filter(|s| s.ready);
     let sandbox =
@@ -48,6 +50,16 @@ pub(crate) async fn start(hands: &Hands, pod: &Pod, start: &Start<'_>) -> Result
     Ok(Done::Told(told))
 }
 
+/// `spec.containers{web}`, as events name it.
+pub(crate) fn field_path(kind: ContainerKind, name: &str) -> String {
+    let list = match kind {
+        ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
+        ContainerKind::App => "containers",
+        ContainerKind::Ephemeral => "ephemeralContainers",
+    };
+    format!("spec.{list}{{{name}}}")
+}
+
 /// A container of the spec; debug containers in the shape of the others.
 pub(crate) fn find(pod: &Pod, name: &str) -> Option<Container> {
     let spec = pod.spec.as_ref()?;
@@ -60,45 +72,31 @@ pub(crate) fn find(pod: &Pod, name: &str) -> Option<Container> {
     serde_json::from_value(value).ok()
 }
 
-/// Pulls as the policy says (pkg/kubelet/images/image_manager.go).
-pub(crate) async fn pull(
-    hands: &Hands,
-    container: &Container,
-) -> Result<Vec<(&'static str, String)>, Trouble> {
-    let name = container.image.as_deref().unwrap_or_default();
-    let present = hands.engine.image(name).is_ok();
-    match container.image_pull_policy.as_deref().unwrap_or("IfNotPresent") {
-        "Never" if present => return Ok(vec![("Pulled", already(name))]),
-        "Never" => {
-            let message =
-                format!("Container image {name:?} is not present with pull policy of Never");
-            return Err(Trouble::new("ErrImageNeverPull", message));
+/// Removes an attempt with its log and its termination message.
+pub(crate) async fn remove(hands: &Hands, pod: &Pod, id: &str) -> Result<Done, Trouble> {
+    let seen = hands.engine.pod_container(id).ok();
+    let removed = hands.engine.remove_in_sandbox(id).await;
+    removed.map_err(|e| Trouble::new("EngineError", e))?;
+    let Some(seen) = seen else { return Ok(Done::Nothing) };
+    let name = seen.spec.labels.get(CONTAINER).cloned().unwrap_or_default();
+    let attempt = labels::number(&seen.spec.labels, ATTEMPT);
+    let log = hands.config.log_path(hands.uid(pod), &name, attempt);
+    let message = hands.config.termination_path(hands.uid(pod), &name, attempt);
+    let aged = (1..LOG_FILES).map(|age| log.with_extension(format!("log.{age}")));
+    for path in aged.chain([log.clone(), message]) {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                tracing::debug!(path = %path.display(), %e, "a file of an old attempt stays");
+            }
+            _ => {}
         }
-        "IfNotPresent" if present => return Ok(vec![("Pulled", already(name))]),
-        _ => {}
     }
-    let invalid = |e| {
-        Trouble::new("InvalidImageName", format!("Failed to apply default image tag {name:?}: {e}"))
-    };
-    let reference: oci::Reference = name.parse().map_err(invalid)?;
-    let began = Instant::now();
-    let pulled = hands.engine.images.pull(pull_request(reference)).await;
-    let pulled = pulled
-        .map_err(|e| Trouble::new("ErrImagePull", format!("failed to pull image {name:?}: {e}")))?;
-    let took = began.elapsed();
-    let message =
-        format!("Successfully pulled image {name:?} in {took:.3?} ({took:.3?} including waiting)");
-    tracing::debug!(image = name, ?pulled, "pulled");
-    Ok(vec![("Pulling", format!("Pulling image {name:?}")), ("Pulled", message)])
+    Ok(Done::Nothing)
 }
 
-fn pull_request(reference: oci::Reference) -> PullRequest {
-    PullRequest { reference, platform: None, auth: None, reporter: image::Reporter::none() }
-}
-
-fn already(name: &str) -> String {
-    format!("Container image {name:?} already present on machine")
-}
+/// The kubelet's defaults (`containerLogMaxSize`, `containerLogMaxFiles`).
+const LOG_BYTES: u64 = 10 << 20;
+const LOG_FILES: u32 = 5;
 
 fn make_parent(path: &std::path::Path) -> Result<(), Trouble> {
     let parent = path.parent().unwrap_or(path);
@@ -132,6 +130,8 @@ fn spec(
         mounts: mounts(hands, pod, container, start, &env, &ips)?,
         env,
         labels: labels_of(hands, pod, container, start),
+        log_max_bytes: LOG_BYTES,
+        log_max_files: LOG_FILES,
         log_path: Some(hands.config.log_path(hands.uid(pod), start.name, start.attempt)),
         stdin: container.stdin == Some(true),
         stdin_once: container.stdin_once == Some(true),

@@ -57,20 +57,21 @@ async fn make(hands: &Hands, pod: &Pod, volume: &Volume) -> Result<(), Trouble> 
     let content = hands.with_sources(pod, &pod_ips(hands, pod), |s| kubelet::content(volume, s));
     match content.map_err(trouble)? {
         Some(content) => write_content(hands, pod, &dir, content).await,
-        None if volume.image.is_some() => image_volume(hands, volume).await,
+        None if volume.image.is_some() => image_volume(hands, pod, volume).await,
         None if volume.persistent_volume_claim.is_some() => claim_volume(hands, pod, volume).await,
         None => Err(trouble("this kind of volume is not supported by this node yet")),
     }
 }
 
-async fn image_volume(hands: &Hands, volume: &Volume) -> Result<(), Trouble> {
+async fn image_volume(hands: &Hands, pod: &Pod, volume: &Volume) -> Result<(), Trouble> {
     let source = volume.image.clone().unwrap_or_default();
     let image = Container {
         image: source.reference,
         image_pull_policy: source.pull_policy,
         ..Container::default()
     };
-    super::container::pull(hands, &image).await.map(drop)
+    let about = super::pull::About { pod, field_path: "" };
+    super::pull::ensure(hands, &about, &image).await
 }
 
 /// The files belong to the pod's group, when it has one.

@@ -115,22 +115,30 @@ impl Filter {
     }
 }
 
-/// A log that may be replaced by a new file while it is read.
+/// A log that is moved aside (`0.log`, `0.log.1`, `0.log.2`, ...) and begun anew while it is read.
 struct Tailer {
     path: PathBuf,
     file: BufReader<File>,
     inode: u64,
     partial: Vec<u8>,
+    /// Nothing is written to this file any more, so its next end is its last.
+    retired: bool,
 }
 
 /// Bytes handed over at once.
 const CHUNK: usize = 32 << 10;
+/// More files than any log is kept in.
+const AGES: u32 = 32;
 
 impl Tailer {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::of(path, File::open(path)?)
+    }
+
+    fn of(path: &Path, file: File) -> io::Result<Self> {
         let inode = file.metadata()?.ino();
-        Ok(Self { path: path.to_owned(), file: BufReader::new(file), inode, partial: Vec::new() })
+        let file = BufReader::new(file);
+        Ok(Self { path: path.to_owned(), file, inode, partial: Vec::new(), retired: false })
     }
 
     /// What is there now, rendered; empty when there is nothing more.
@@ -142,21 +150,51 @@ impl Tailer {
                 self.partial.pop();
                 filter.append(&self.partial, &mut out);
                 self.partial.clear();
-            } else if !self.reopen()? {
+            } else if !self.go_on()? {
                 break;
             }
         }
         Ok(out)
     }
 
-    fn reopen(&mut self) -> io::Result<bool> {
-        match std::fs::metadata(&self.path) {
-            Ok(meta) if meta.ino() != self.inode => {
-                *self = Self::open(&self.path)?;
-                Ok(true)
-            }
-            _ => Ok(false),
+    /// At the end of a file: whether there is more, in it or in the one after it.
+    fn go_on(&mut self) -> io::Result<bool> {
+        if self.retired {
+            let next = self.next_file()?;
+            *self = Self::of(&self.path, next)?;
+            return Ok(true);
         }
+        // Once the name stands for another file the writer has left this one; what it wrote last is read first.
+        self.retired = inode(&self.path).is_some_and(|inode| inode != self.inode);
+        Ok(self.retired)
+    }
+
+    /// The file that was begun after this one. The look is repeated when the log was moved meanwhile.
+    fn next_file(&self) -> io::Result<File> {
+        loop {
+            let own = (1..AGES).find(|age| inode(&self.aged(*age)) == Some(self.inode));
+            let newer = match own {
+                Some(own) => (1..own).rev().find(|age| self.aged(*age).exists()),
+                // This one is gone, and maybe others with it: on with the oldest that is left.
+                None => (1..AGES).rev().find(|age| self.aged(*age).exists()),
+            };
+            let file = File::open(newer.map_or_else(|| self.path.clone(), |age| self.aged(age)));
+            let still = own.is_none_or(|own| inode(&self.aged(own)) == Some(self.inode));
+            match file {
+                Ok(file) if still => return Ok(file),
+                Err(error) if still && error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
+                Err(error) if own.is_none() && newer.is_none() => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn aged(&self, age: u32) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{age}"));
+        path.into()
     }
 
     /// Goes to where the last `lines` lines begin.
@@ -184,6 +222,10 @@ impl Tailer {
         }
         self.file.seek(SeekFrom::Start(0)).map(drop)
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.ino())
 }
 
 /// Sends the log through the channel: what is there, and when following what comes until `ended`.
@@ -278,6 +320,39 @@ mod tests {
         assert_eq!(rendered(LOG, LogQuery { stream: "Stderr".into(), ..query() }), "two\n");
         let stamped = rendered(LOG, LogQuery { timestamps: true, ..query() });
         assert_eq!(stamped.lines().nth(1), Some("2026-01-01T00:00:02Z two"));
+    }
+
+    #[test]
+    fn nothing_is_lost_when_the_log_is_moved_aside_twice_between_two_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let aged = |age: u32| dir.path().join(format!("0.log.{age}"));
+        std::fs::write(&path, "a b F 1\n").unwrap();
+        let mut tailer = Tailer::open(&path).unwrap();
+        let mut filter = Filter::new(query());
+        let mut said = |tailer: &mut Tailer| {
+            let mut all = Vec::new();
+            while let Some(more) =
+                Some(tailer.chunk(&mut filter).unwrap()).filter(|m| !m.is_empty())
+            {
+                all.extend(more);
+            }
+            String::from_utf8(all).unwrap()
+        };
+        assert_eq!(said(&mut tailer), "1\n");
+        let append = |text: &str| {
+            let mut file = File::options().append(true).create(true).open(&path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        };
+        append("a b F 2\n");
+        std::fs::rename(&path, aged(1)).unwrap();
+        append("a b F 3\n");
+        std::fs::rename(aged(1), aged(2)).unwrap();
+        std::fs::rename(&path, aged(1)).unwrap();
+        append("a b F 4\n");
+        assert_eq!(said(&mut tailer), "2\n3\n4\n");
+        append("a b F 5\n");
+        assert_eq!(said(&mut tailer), "5\n");
     }
 
     #[test]
