@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use docker_http::{Face, serve_unix};
+use docker_http::{Face, TlsFiles, serve_tls, serve_unix};
 use engine::{Engine, EngineConfig};
 use image::{ImageStore, RegistriesConfig};
 use registry_http::{Access, Account, Accounts, Options};
@@ -55,6 +55,19 @@ async fn serve(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// With `--tlscert`, `--tlskey` and `--tlscacert` also on a free loopback port.
+async fn tls(args: &[String], face: Arc<Face>) -> Result<String, Box<dyn std::error::Error>> {
+    let path = |name: &str| option(args, name).map(PathBuf::from);
+    let (Some(cert), Some(key)) = (path("--tlscert"), path("--tlskey")) else {
+        return Ok(String::new());
+    };
+    let files = TlsFiles { cert, key, client_ca: path("--tlscacert") };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(serve_tls(face, listener, files.load()?, std::future::pending()));
+    Ok(format!(", TLS on {address}"))
+}
+
 async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let began = std::time::Instant::now();
     let data_dir = PathBuf::from(option(args, "--data-dir").ok_or("--data-dir is missing")?);
@@ -73,9 +86,10 @@ async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::open(config, Arc::new(keeper), images).await?;
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket)?;
-    println!("ready in {:.3} s", began.elapsed().as_secs_f64());
-    let mut term = signal(SignalKind::terminate())?;
     let face = Arc::new(Face { engine, builder: None });
+    let tls = tls(args, face.clone()).await?;
+    println!("ready in {:.3} s{tls}", began.elapsed().as_secs_f64());
+    let mut term = signal(SignalKind::terminate())?;
     serve_unix(face, listener, async move {
         term.recv().await;
     })

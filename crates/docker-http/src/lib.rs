@@ -18,6 +18,7 @@ mod reply;
 mod route;
 mod routes;
 mod server;
+mod tls;
 mod version;
 mod view;
 
@@ -30,6 +31,7 @@ pub use call::{RawRead, RawWrite};
 pub use query::Query;
 pub use refusal::Refusal;
 pub use server::{connection, serve_tcp, serve_unix};
+pub use tls::{TlsFiles, serve_tls};
 pub use version::{ApiVersion, DOCKER_RELEASE, MAX, MIN};
 
 /// What the handlers reach: the engine, and the builder once there is one.

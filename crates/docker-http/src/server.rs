@@ -56,7 +56,7 @@ pub async fn serve_tcp(face: Arc<Face>, listener: TcpListener, stop: impl Future
 }
 
 /// Out of descriptors, most likely: the listener stays readable, so do not spin.
-async fn breathe(e: &std::io::Error) {
+pub(crate) async fn breathe(e: &std::io::Error) {
     eprintln!("docker-http: accept: {e}");
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
 }

@@ -1,4 +1,5 @@
-//! Measures create, start, exit, delete of a container: `cycle PROGRAM_OF_KEEPER ROUNDS`.
+//! Measures create, start, exit, delete of a container: `cycle PROGRAM_OF_KEEPER ROUNDS
+//! [favor-dynmods] [ARGUMENTS_OF_KEEPER]`.
 //! Needs root and `/bin/busybox`. Prints milliseconds per step and the keeper's memory.
 
 use runtime::{
@@ -14,14 +15,15 @@ fn main() -> Outcome<()> {
     let mut args = std::env::args().skip(1);
     let program = args.next().ok_or("the keeper's program")?;
     let rounds: u32 = args.next().ok_or("rounds")?.parse()?;
-    let favor_dynmods = args.next().as_deref() == Some("favor-dynmods");
+    let (asked, args): (Vec<_>, Vec<_>) = args.partition(|arg| arg == "favor-dynmods");
+    let favor_dynmods = !asked.is_empty();
     let dir = std::env::temp_dir().join(format!("boxship-cycle-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("lower/bin"))?;
     std::fs::create_dir_all(dir.join("lower/proc"))?;
     std::fs::copy("/bin/busybox", dir.join("lower/bin/true"))?;
     std::fs::copy("/bin/busybox", dir.join("lower/bin/sleep"))?;
     let (root, program) = (dir.join("keeper"), program.into());
-    let options = KeeperOptions { root, program, args: Vec::new(), favor_dynmods };
+    let options = KeeperOptions { root, program, args, favor_dynmods };
     let keeper = Keeper::open(&options)?;
     cycles(&keeper, &dir, rounds)?;
     many(&keeper, &dir)?;

@@ -13,6 +13,10 @@ pub struct Bench {
     /// Holds the network namespace the daemon runs in, when it is not this one.
     netns: Option<Child>,
     registry: Option<Child>,
+    /// What the daemon said when it was ready.
+    pub ready: String,
+    /// More arguments for the daemon.
+    pub args: Vec<String>,
 }
 
 /// What a command said.
@@ -55,7 +59,15 @@ impl Bench {
         }
         let dir = tempfile::tempdir().unwrap();
         let name = format!("t{}{}", std::process::id() % 10_000, &test[..test.len().min(3)]);
-        Some(Bench { dir, name, daemon: None, netns: None, registry: None })
+        Some(Bench {
+            dir,
+            name,
+            daemon: None,
+            netns: None,
+            registry: None,
+            ready: String::new(),
+            args: Vec::new(),
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -117,10 +129,12 @@ impl Bench {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut daemon = self.inside(&engine_program());
-        let mut daemon = daemon.args(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut daemon =
+            daemon.args(args).args(&self.args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let line = first_line(&mut daemon);
         assert!(line.starts_with("ready"), "{line}: {}", self.log());
         self.daemon = Some(daemon);
+        self.ready = line;
     }
 
     /// `kill -9` of the daemon; the keeper and the containers live on.

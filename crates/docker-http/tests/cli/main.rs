@@ -12,4 +12,5 @@ mod python;
 mod recovery;
 mod registry;
 mod streams;
+mod tls;
 mod volumes;

@@ -49,7 +49,9 @@ impl OverlaySnapshots {
         let this = Self { root: snapshots, empty, layers, db, gate };
         for entry in fs::read_dir(&this.root).at("cannot list", &this.root)? {
             let path = entry.at("cannot list", &this.root)?.path();
-            if !path.join("spec.json").exists() {
+            // Being made, or on its way out.
+            let half = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"-"));
+            if half || !path.join("spec.json").exists() {
                 remove_any(&path)?;
             }
         }
