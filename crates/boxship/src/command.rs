@@ -1,7 +1,7 @@
 //! The commands. One row each; help and dispatch derive from the rows.
 
 use crate::failure::Failure;
-use crate::{demo, engine, reset, server, up};
+use crate::{demo, doctor, down, engine, logs, reset, server, status, up};
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,8 +12,18 @@ pub struct Row {
     pub run: fn(&ArgMatches) -> Result<ExitCode, Failure>,
 }
 
-static COMMANDS: &[&Row] =
-    &[&up::ROW, &demo::ROW, &server::ROW, &engine::ROW, &engine::KEEPER, &reset::ROW];
+static COMMANDS: &[&Row] = &[
+    &up::ROW,
+    &down::ROW,
+    &status::ROW,
+    &doctor::ROW,
+    &logs::ROW,
+    &demo::ROW,
+    &server::ROW,
+    &engine::ROW,
+    &engine::KEEPER,
+    &reset::ROW,
+];
 
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
     let matches = parser().get_matches_from(args);

@@ -4,20 +4,18 @@
 use crate::builder::DockerBuilder;
 use crate::command::Row;
 use crate::failure::Failure;
+use crate::listen::{self, Listeners};
 use crate::server::{data_dir, data_dir_arg, runtime, stopped};
 use ::engine::{Engine, EngineConfig};
 use build::{Builder, BuilderConfig};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use docker_http::{Face, serve_unix};
+use docker_http::Face;
 use image::{ImageStore, RegistriesConfig};
 use runtime_crate::{Keeper, KeeperOptions};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::net::UnixListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 pub static ROW: Row = Row { command, run };
 pub static KEEPER: Row = Row { command: keeper_command, run: run_keeper };
@@ -28,7 +26,8 @@ fn command() -> Command {
         .after_help(
             "Examples:\n  boxship engine\n  boxship engine --host unix:///tmp/d.sock --data-dir /tmp/d   then   docker -H unix:///tmp/d.sock ps",
         )
-        .args([data_dir_arg(), name_arg(), host_arg("host")])
+        .args([data_dir_arg(), name_arg(), listen::host_arg("host")])
+        .args(engine_args())
 }
 
 pub fn name_arg() -> Arg {
@@ -39,19 +38,25 @@ pub fn name_arg() -> Arg {
         .default_value("boxship")
 }
 
-/// The Docker API's address under either of its option names.
-pub fn host_arg(name: &'static str) -> Arg {
-    Arg::new("host")
-        .long(name)
-        .value_name("unix://PATH")
-        .help("Where the Docker API answers")
-        .default_value("unix:///run/boxship/docker.sock")
+/// What an engine is asked for besides its name and directory.
+pub fn engine_args() -> [Arg; 5] {
+    let dynmods = Arg::new("favor-dynmods")
+        .long("favor-dynmods")
+        .action(ArgAction::SetTrue)
+        .help("cgroup v1: quicker starts, by a setting of the whole machine until its reboot");
+    let registries = Arg::new("registries")
+        .long("registries")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Mirrors, insecure registries and CAs [default: registries.json in the engine's data directory]");
+    let [cert, key, ca] = listen::tls_args();
+    [dynmods, registries, cert, key, ca]
 }
 
 fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     runtime()?.block_on(async {
-        let engine = open(args, data_dir(args)).await?;
+        let Opened { engine, .. } = open(args, data_dir(args)).await?;
         let face = DockerFace::start(args, engine).await?;
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
         stopped().await?;
@@ -60,8 +65,14 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
     })
 }
 
+/// An engine, and the process that holds its containers.
+pub struct Opened {
+    pub engine: Arc<Engine>,
+    pub keeper: i32,
+}
+
 /// Opens the engine and connects to its keeper, starting that first if need be.
-pub async fn open(args: &ArgMatches, data_dir: &Path) -> Result<Arc<Engine>, Failure> {
+pub async fn open(args: &ArgMatches, data_dir: &Path) -> Result<Opened, Failure> {
     let name: &String = args.get_one("name").expect("it has a default");
     let what = || format!("open the engine in `{}`", data_dir.display());
     std::fs::create_dir_all(data_dir).map_err(|e| Failure::new(what(), e))?;
@@ -70,47 +81,32 @@ pub async fn open(args: &ArgMatches, data_dir: &Path) -> Result<Arc<Engine>, Fai
         root: data_dir.join("keeper"),
         program,
         args: vec!["keeper".into()],
-        favor_dynmods: true,
+        favor_dynmods: args.get_flag("favor-dynmods"),
     })
     .map_err(|e| Failure::new(what(), e).hint("the engine needs root on Linux"))?;
-    let images = ImageStore::open(&data_dir.join("images"), RegistriesConfig::default())
+    let pid = keeper.pid();
+    let registries = args.get_one::<PathBuf>("registries").cloned();
+    let registries = registries.unwrap_or_else(|| data_dir.join("registries.json"));
+    let registries = RegistriesConfig::read(&registries).map_err(|e| Failure::new(what(), e))?;
+    let images = ImageStore::open(&data_dir.join("images"), registries)
         .map_err(|e| Failure::new(what(), e))?;
     let config = EngineConfig { name: name.clone(), data_dir: data_dir.to_path_buf() };
-    Engine::open(config, Arc::new(keeper), images).await.map_err(|e| Failure::new(what(), e))
+    let engine = Engine::open(config, Arc::new(keeper), images).await;
+    Ok(Opened { engine: engine.map_err(|e| Failure::new(what(), e))?, keeper: pid })
 }
 
-/// The Docker API on its socket.
-pub struct DockerFace {
-    socket: PathBuf,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
+/// The Docker API where it answers.
+pub struct DockerFace(Listeners);
 
 impl DockerFace {
     pub async fn start(args: &ArgMatches, engine: Arc<Engine>) -> Result<Self, Failure> {
-        let host: &String = args.get_one("host").expect("it has a default");
-        let what = || format!("listen on `{host}`");
-        let socket = host
-            .strip_prefix("unix://")
-            .map(PathBuf::from)
-            .ok_or_else(|| Failure::new(what(), "only unix:// addresses are supported yet"))?;
-        if let Some(parent) = socket.parent() {
-            std::fs::create_dir_all(parent).map_err(|e| Failure::new(what(), e))?;
-        }
-        refuse_if_served(&socket, &what)?;
-        let listener = UnixListener::bind(&socket).map_err(|e| Failure::new(what(), e))?;
-        let (stop, stopped) = oneshot::channel::<()>();
         let builder = Arc::new(DockerBuilder(open_builder(&engine).await?));
         let face = Arc::new(Face { engine, builder: Some(builder) });
-        let task = tokio::spawn(serve_unix(face, listener, async move { drop(stopped.await) }));
-        Ok(Self { socket, stop, task })
+        Ok(Self(Listeners::start(args, face).await?))
     }
 
     pub async fn stop(self) {
-        // The face may have ended by itself already.
-        let _ = self.stop.send(());
-        let _ = self.task.await;
-        let _ = std::fs::remove_file(&self.socket);
+        self.0.stop().await;
     }
 }
 
@@ -123,18 +119,6 @@ async fn open_builder(engine: &Arc<Engine>) -> Result<Arc<Builder>, Failure> {
         cache_limit: BUILD_CACHE_BYTES,
     };
     Builder::open(engine.clone(), config).await.map_err(|e| Failure::new("open the builder", e))
-}
-
-/// A socket somebody answers on is not taken away; one left behind is.
-fn refuse_if_served(socket: &Path, what: &dyn Fn() -> String) -> Result<(), Failure> {
-    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
-        let hint = "another engine runs there; choose another address";
-        return Err(Failure::new(what(), "somebody answers on it already").hint(hint));
-    }
-    match std::fs::remove_file(socket) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(what(), e)),
-        _ => Ok(()),
-    }
 }
 
 fn keeper_command() -> Command {

@@ -202,6 +202,19 @@ fn keep_values(dir: &Path, values: &Value) -> Result<(), Failure> {
     write().map_err(|e| Failure::new(format!("write `{}`", path.display()), e))
 }
 
+/// The networks of the instance in a directory, for people.
+pub fn kept_text(dir: &Path) -> String {
+    let kept = kept(dir).unwrap_or_default();
+    let text = |r: &Range| Some(format!("{} {}", r.name, kept.get(r.name)?.as_str()?));
+    RANGES.iter().filter_map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// What new instances keep away from.
+pub fn others() -> Result<Vec<IpNet>, net::Error> {
+    let all = net::host_subnets()?;
+    Ok(all.into_iter().filter(|n| n.prefix_len() > WIDE && n.addr().is_ipv4()).collect())
+}
+
 /// The `n`th address of a subnet; the subnet's own when it has fewer.
 pub fn nth(net: Ipv4Net, n: usize) -> IpAddr {
     IpAddr::V4(net.hosts().nth(n - 1).unwrap_or(net.network()))

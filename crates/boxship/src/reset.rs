@@ -3,6 +3,7 @@
 use crate::command::Row;
 use crate::engine::name_arg;
 use crate::failure::Failure;
+use crate::presence;
 use crate::server::{data_dir, data_dir_arg};
 use clap::{ArgMatches, Command};
 use net::Instance;
@@ -36,6 +37,7 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
         remove_cgroup(&cgroup)
             .map_err(|e| Failure::new(format!("remove the cgroup `{}`", cgroup.display()), e))?;
     }
+    forget_contexts(dir)?;
     unmount_below(dir);
     match std::fs::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -43,6 +45,20 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
         }
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Takes the instance out of the kubeconfigs of those who started it.
+fn forget_contexts(dir: &Path) -> Result<(), Failure> {
+    let record = presence::record(dir).unwrap_or_default();
+    for entry in record["kubeconfigs"].as_array().into_iter().flatten() {
+        let (Some(path), Some(context)) = (entry["path"].as_str(), entry["context"].as_str())
+        else {
+            continue;
+        };
+        pki::remove_context(Path::new(path), context)
+            .map_err(|e| Failure::new(format!("forget the context {context:?}"), e))?;
+    }
+    Ok(())
 }
 
 /// The store's lock says whether a server holds the directory.
@@ -58,7 +74,7 @@ fn refuse_if_running(dir: &Path) -> Result<(), Failure> {
 }
 
 /// The keeper kills its containers and goes; without one there is nothing to end.
-fn end_keeper(root: &Path) -> Result<(), Failure> {
+pub fn end_keeper(root: &Path) -> Result<(), Failure> {
     let Ok(keeper) = Keeper::connect(root) else { return Ok(()) };
     let what = || format!("end the containers below `{}`", root.display());
     let seen = keeper.observe().map_err(|e| Failure::new(what(), e))?;

@@ -47,16 +47,20 @@ pub fn data_dir(args: &ArgMatches) -> &Path {
     args.get_one::<PathBuf>("data-dir").expect("it has a default")
 }
 
+pub fn listen_arg() -> Arg {
+    Arg::new("listen")
+        .long("listen")
+        .value_name("IP:PORT")
+        .help("Where the Kubernetes API answers")
+        .default_value("127.0.0.1:6443")
+        .value_parser(value_parser!(SocketAddr))
+}
+
 /// Arguments that every way to run a control plane has.
 pub fn common() -> [Arg; 3] {
     [
         data_dir_arg(),
-        Arg::new("listen")
-            .long("listen")
-            .value_name("IP:PORT")
-            .help("Where the Kubernetes API answers")
-            .default_value("127.0.0.1:6443")
-            .value_parser(value_parser!(SocketAddr)),
+        listen_arg(),
         Arg::new("write-kubeconfig")
             .long("write-kubeconfig")
             .value_name("FILE")
@@ -110,6 +114,8 @@ pub struct ControlPlane {
     pub store: Store,
     /// Where the node is attached.
     pub connect: ToNode,
+    pki: Arc<Pki>,
+    address: SocketAddr,
     server: Arc<Server>,
     face: tokio::task::JoinHandle<()>,
     loops: Vec<control::Handle>,
@@ -152,10 +158,15 @@ impl ControlPlane {
         health.set(BOOTSTRAP, Check::Passes);
         let loops = start_loops(&api, &store)?;
         if let Some(path) = args.get_one::<PathBuf>("write-kubeconfig") {
-            write_kubeconfig(&pki, path, address)?;
+            write_kubeconfig(&pki, path, "boxship", address)?;
         }
         let compaction = tokio::spawn(compact(store.clone()));
-        Ok(Self { api, store, connect, server, face, loops, compaction })
+        Ok(Self { api, store, connect, pki, address, server, face, loops, compaction })
+    }
+
+    /// Keeps the administrator's context in a kubeconfig current.
+    pub fn keep_kubeconfig(&self, path: &Path, context: &str) -> Result<(), Failure> {
+        write_kubeconfig(&self.pki, path, context, self.address)
     }
 
     /// Answers on a further address as well; one that is served already (by a listener on all addresses) is fine.
@@ -239,9 +250,14 @@ fn start_loops(api: &Arc<Api>, store: &Store) -> Result<Vec<control::Handle>, Fa
     Ok(vec![controllers, scheduler])
 }
 
-fn write_kubeconfig(pki: &Pki, path: &Path, address: SocketAddr) -> Result<(), Failure> {
+fn write_kubeconfig(
+    pki: &Pki,
+    path: &Path,
+    name: &str,
+    address: SocketAddr,
+) -> Result<(), Failure> {
     let server = format!("https://{address}");
-    let config = Kubeconfig { path: path.to_path_buf(), name: "boxship".into(), server };
+    let config = Kubeconfig { path: path.to_path_buf(), name: name.into(), server };
     pki.keep_kubeconfig(config, now())
         .map_err(|e| Failure::new(format!("write the kubeconfig `{}`", path.display()), e))
 }

@@ -1,14 +1,18 @@
 //! `boxship up`: everything on one machine. Order of construction is order of start.
 
 use crate::command::Row;
-use crate::engine::{self, DockerFace};
+use crate::engine::{self, DockerFace, Opened};
 use crate::failure::Failure;
+use crate::kubeconfig::{self, Entry};
 use crate::networks::{self, Networks, Turn};
+use crate::presence::Claim;
 use crate::server::{ControlPlane, common, data_dir, runtime, stopped};
+use crate::{detach, unit};
 use clap::{ArgMatches, Command};
 use client::Client;
 use meta::Identity;
 use node::{Node, NodeConfig};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,18 +26,34 @@ fn command() -> Command {
             "Examples:\n  boxship up\n  boxship up --name try --data-dir /tmp/try --listen 127.0.0.1:7443 --write-kubeconfig try.yaml --docker-host unix:///tmp/try.sock",
         )
         .args(common())
-        .args([engine::name_arg(), engine::host_arg("docker-host")])
+        .args([engine::name_arg(), crate::listen::host_arg("docker-host")])
+        .args(engine::engine_args())
         .args(networks::args())
+        .args([detach::arg(), kubeconfig::arg(), unit::arg()])
 }
 
 fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
+    if args.get_flag("print-unit") {
+        print!("{}", unit::text(args));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.get_flag("detach") {
+        return detach::run(args);
+    }
+    detach::leave_the_terminal();
+    serve(args)
+}
+
+fn serve(args: &ArgMatches) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     runtime()?.block_on(async {
         let name = args.get_one::<String>("name").expect("it has a default");
+        let dir = data_dir(args);
+        let claim = Claim::take(dir)?;
         let turn = Turn::take()?;
-        let networks = turn.choose(args, name, data_dir(args))?;
+        let networks = turn.choose(args, name, dir)?;
         let plane = ControlPlane::start(args, networks.services).await?;
-        let engine = engine::open(args, &data_dir(args).join("engine")).await?;
+        let Opened { engine, keeper } = engine::open(args, &dir.join("engine")).await?;
         let identity = Identity {
             name: format!("system:node:{}", node_name()),
             groups: vec!["system:nodes".into(), "system:authenticated".into()],
@@ -52,12 +72,32 @@ fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
         plane.connect.attach(node.streams(), node.meter());
         plane.api.serve_usage(Box::new(node.meter()));
         let face = DockerFace::start(args, engine).await?;
+        let kubeconfigs = kubeconfig::entries(args, name, dir);
+        for entry in &kubeconfigs {
+            kubeconfig::prepare(&entry.path)?;
+            plane.keep_kubeconfig(&entry.path, &entry.context)?;
+        }
+        claim.announce(&record(args, name, keeper, &kubeconfigs))?;
+        unit::ready();
         println!("ready in {:.3} s", began.elapsed().as_secs_f64());
         stopped().await?;
         face.stop().await;
         node.stop().await;
         plane.stop().await;
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What `boxship status` and its like need to know.
+fn record(args: &ArgMatches, name: &str, keeper: i32, kubeconfigs: &[Entry]) -> Value {
+    let context = |e: &Entry| json!({ "path": e.path, "context": e.context });
+    json!({
+        "name": name,
+        "pid": std::process::id(),
+        "keeper": keeper,
+        "started": client::now().rfc3339(),
+        "docker": args.get_one::<String>("host"),
+        "kubeconfigs": kubeconfigs.iter().skip(1).map(context).collect::<Vec<_>>(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// What went wrong, with which file.
@@ -45,8 +45,10 @@ pub fn read(path: &Path) -> Result<Option<String>, PkiError> {
     }
 }
 
-/// Replaces the file as a whole: a reader sees the old text or the new one.
+/// Replaces the file as a whole: a reader sees the old text or the new one. Its owner stays, and a link to it as well.
 pub fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), PkiError> {
+    let existing = fs::canonicalize(path);
+    let path = existing.as_deref().unwrap_or(path);
     let fail = |e: std::io::Error| PkiError::new(path, e);
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let fresh = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
@@ -56,6 +58,9 @@ pub fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), PkiError> 
         options.write(true).create(true).truncate(true).mode(mode).open(&fresh).map_err(fail)?;
     file.write_all(text.as_bytes()).map_err(fail)?;
     file.sync_all().map_err(fail)?;
+    if let Ok(before) = fs::metadata(path) {
+        fchown(&file, Some(before.uid()), Some(before.gid())).map_err(fail)?;
+    }
     fs::rename(&fresh, path).map_err(fail)
 }
 

@@ -36,6 +36,25 @@ pub fn write_kubeconfig(path: &Path, context: &Context<'_>) -> Result<(), PkiErr
     write(path, &text, Secrecy::Private)
 }
 
+/// Takes the context, cluster and user of one name out of the kubeconfig at `path`; what is not there is fine.
+///
+/// # Errors
+/// When the file exists but is not a kubeconfig, or cannot be written.
+pub fn remove_context(path: &Path, name: &str) -> Result<(), PkiError> {
+    let Some(text) = read(path)?.filter(|text| !text.trim().is_empty()) else { return Ok(()) };
+    let mut config: Value = serde_saphyr::from_str(&text).map_err(|e| PkiError::new(path, e))?;
+    for list in ["clusters", "users", "contexts"] {
+        if let Some(entries) = config.get_mut(list).and_then(Value::as_array_mut) {
+            entries.retain(|entry| entry.get("name").and_then(Value::as_str) != Some(name));
+        }
+    }
+    if config.get("current-context").and_then(Value::as_str) == Some(name) {
+        config["current-context"] = "".into();
+    }
+    let text = serde_saphyr::to_string(&config).map_err(|e| PkiError::new(path, e))?;
+    write(path, &text, Secrecy::Private)
+}
+
 fn merge(config: &mut Value, context: &Context<'_>) -> Result<(), String> {
     if !config.is_object() {
         return Err("is not a kubeconfig: the top level is not a map".into());

@@ -15,6 +15,6 @@ mod store;
 pub use ca::{Issued, Purpose, Subject};
 pub use clients::ClientCertificates;
 pub use files::PkiError;
-pub use kubeconfig::{Context, write_kubeconfig};
+pub use kubeconfig::{Context, remove_context, write_kubeconfig};
 pub use signing::SigningKey;
 pub use store::{Kubeconfig, Names, Pki};

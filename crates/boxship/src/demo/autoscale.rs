@@ -28,11 +28,11 @@ pub async fn autoscale(cluster: &Cluster, say: Progress) -> Result<Outcome, Fail
     let burn = Shot {
         to: address(cluster).await?,
         method: Method::GET,
-        path: "/burn?ms=20",
+        path: "/burn?ms=50",
         body: Bytes::new(),
-        pause: Duration::from_millis(20),
+        pause: Duration::from_millis(10),
     };
-    let load = Load::start(&burn, 1);
+    let load = Load::start(&burn, 2);
     let began = Instant::now();
     cluster.apply(AUTOSCALERS, AUTOSCALER).await?;
     let most = replicas(cluster, &say, |n| n > BEFORE).await?;

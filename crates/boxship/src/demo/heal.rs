@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use super::deploy::{PODS, address, prediction, rolled_out, rows};
 use super::load::Load;
-use super::rollout::without_failures;
+use super::rollout::{gone, pod_names, without_failures};
 use super::show::{Outcome, Progress};
 use crate::failure::Failure;
 use http::Method;
@@ -36,14 +36,16 @@ async fn some_pod(cluster: &Cluster) -> Result<Value, Failure> {
 pub async fn pod(cluster: &Cluster, say: Progress) -> Result<Outcome, Failure> {
     let lost = some_pod(cluster).await?;
     let lost = name(&lost);
+    let before = pod_names(cluster).await?;
     let load = Load::start(&prediction(address(cluster).await?, &rows()[..3]), 2);
     let began = Instant::now();
     cluster.delete(&format!("/api/v1/namespaces/default/pods/{lost}")).await?;
     say.say(format!("{lost} is going"));
-    rolled_out(cluster, 5, &say).await?;
+    let new = |_: &str, pod: &Value| (is_ready(pod) && !before.contains(name(pod))).then_some(());
+    cluster.until(PODS, &format!("the successor of pod {lost}"), new).await?;
     let took = began.elapsed().as_millis();
-    let gone = |kind: &str, pod: &Value| (kind == "DELETED" && name(pod) == lost).then_some(());
-    cluster.until(PODS, &format!("the end of pod {lost}"), gone).await?;
+    gone(cluster, [lost.to_string()].into(), &say).await?;
+    rolled_out(cluster, 5, &say).await?;
     let counted = without_failures("lose a pod", load.stop().await)?;
     Ok(Outcome::Done(format!("replaced in {took} ms; {counted}")))
 }

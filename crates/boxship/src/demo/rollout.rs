@@ -88,14 +88,18 @@ pub fn without_failures(what: &str, tally: Tally) -> Result<String, Failure> {
     ))
 }
 
-async fn pod_names(cluster: &Cluster) -> Result<BTreeSet<String>, Failure> {
+pub async fn pod_names(cluster: &Cluster) -> Result<BTreeSet<String>, Failure> {
     let list = cluster.get(PODS).await?;
     let pods = list["items"].as_array().into_iter().flatten();
     Ok(pods.filter_map(|p| Some(p["metadata"]["name"].as_str()?.to_string())).collect())
 }
 
 /// Waits until none of `old` is left.
-async fn gone(cluster: &Cluster, mut old: BTreeSet<String>, say: &Progress) -> Result<(), Failure> {
+pub async fn gone(
+    cluster: &Cluster,
+    mut old: BTreeSet<String>,
+    say: &Progress,
+) -> Result<(), Failure> {
     let now = pod_names(cluster).await?;
     old.retain(|name| now.contains(name));
     if old.is_empty() {

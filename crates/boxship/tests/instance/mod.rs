@@ -26,22 +26,31 @@ const PATIENCE: Duration = Duration::from_secs(90);
 impl Instance {
     /// Starts an instance; `None`, with the reason printed, where it cannot run.
     pub fn start(name: &str) -> Option<Self> {
-        for (what, missing) in [
-            ("root", !is_root()),
-            ("kubectl", !on_path("kubectl")),
-            ("docker", !on_path("docker")),
-            ("/bin/busybox", !Path::new("/bin/busybox").exists()),
-        ] {
-            if missing {
-                println!("skipped: this test needs {what}");
-                return None;
-            }
+        Self::prepared(name, |_| {})
+    }
+
+    /// Starts an instance whose data directory is a disk of `size` (`192m`).
+    pub fn start_on_small_disk(name: &str, size: &str) -> Option<Self> {
+        Self::prepared(name, |dir| {
+            let data = dir.join("data");
+            std::fs::create_dir_all(&data).unwrap();
+            let options = format!("size={size}");
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]);
+            assert!(mount.arg(&data).status().unwrap().success());
+        })
+    }
+
+    fn prepared(name: &str, prepare: impl FnOnce(&Path)) -> Option<Self> {
+        if !can_run() {
+            return None;
         }
         // A test that failed while it had the turn says so itself.
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("t{}-{name}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&dir).unwrap();
+        prepare(&dir);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = spawn(&name, &dir, port);
         Some(Self { name, dir, port, child, _turn: turn })
@@ -68,6 +77,19 @@ impl Instance {
 
     pub fn docker_host(&self) -> String {
         format!("unix://{}", self.dir.join("docker.sock").display())
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// As [`Instance::kubectl`]; what it complained about when it failed.
+    pub fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
+        attempt(Command::new("kubectl").args(args).env("KUBECONFIG", self.kubeconfig()))
+    }
+
+    pub fn try_docker(&self, args: &[&str]) -> Result<String, String> {
+        attempt(Command::new("docker").args(args).env("DOCKER_HOST", self.docker_host()))
     }
 
     /// Runs kubectl and gives what it printed.
@@ -184,6 +206,26 @@ fn run(command: &mut Command, args: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?} failed:\n{text}{errors}");
     text
+}
+
+fn attempt(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// Whether instances can run here; the reason is printed where they cannot.
+pub fn can_run() -> bool {
+    let needs = [
+        ("root", is_root()),
+        ("kubectl", on_path("kubectl")),
+        ("docker", on_path("docker")),
+        ("/bin/busybox", Path::new("/bin/busybox").exists()),
+    ];
+    for (what, _) in needs.iter().filter(|(_, there)| !there) {
+        println!("skipped: this test needs {what}");
+    }
+    needs.iter().all(|(_, there)| *there)
 }
 
 /// Waits until `holds`; what is waited for is named when it does not come.
