@@ -10,9 +10,10 @@ use crate::view::View;
 use meta::Resource;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Handle to the store; clones share it. Dropping the last one ends the writer, after what was asked of it.
 #[derive(Clone)]
@@ -161,7 +162,8 @@ impl Store {
                 None => Some(job),
             },
             Writer::Inline(core) => {
-                turn(&mut lock(core), &self.shared.board, vec![job]);
+                let touched = turn(&mut lock(core), &self.shared.board, vec![job]);
+                self.shared.board.wake(touched);
                 None
             }
         }
@@ -192,9 +194,27 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn run(mut core: Core, board: &Board, inbox: &Receiver<Job>) {
-    while let Ok(first) = inbox.recv() {
-        turn(&mut core, board, gather(first, inbox));
+    // When a crowd of watchers is to be told what has happened since it was last woken.
+    let mut due: Option<Instant> = None;
+    loop {
+        let first = match due {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match first {
+            Ok(first) => {
+                let touched = turn(&mut core, board, gather(first, inbox));
+                due = board.wake_in_turns(touched, Instant::now());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if due.is_some_and(|at| at <= Instant::now()) {
+            due = board.wake_owed(Instant::now());
+        }
     }
+    // Nothing follows that could wake those still owed: closing wakes everybody.
+    board.wake_owed(Instant::now() + Duration::from_secs(3600));
 }
 
 /// What is waiting, up to the bounds of one group.
@@ -215,8 +235,8 @@ fn weight(job: &Job) -> usize {
     ops.map(|op| if let Op::Put { draft, .. } = op { draft.json.len() } else { 0 }).sum()
 }
 
-/// One group: commit, publish, answer, wake; then whatever else was asked.
-fn turn(core: &mut Core, board: &Board, jobs: Vec<Job>) {
+/// One group: commit, publish, answer; then whatever else was asked. Answers whose watchers are to be woken.
+fn turn(core: &mut Core, board: &Board, jobs: Vec<Job>) -> BTreeSet<Resource> {
     let (mut txns, mut waiting, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for job in jobs {
         match job {
@@ -227,15 +247,17 @@ fn turn(core: &mut Core, board: &Board, jobs: Vec<Job>) {
             other => others.push(other),
         }
     }
+    let mut touched = BTreeSet::new();
     if !txns.is_empty() {
-        group(core, board, txns, waiting);
+        touched = group(core, board, txns, waiting);
     }
     for job in others {
         aside(core, board, job);
     }
+    touched
 }
 
-fn group(core: &mut Core, board: &Board, txns: Vec<Txn>, waiting: Vec<Done>) {
+fn group(core: &mut Core, board: &Board, txns: Vec<Txn>, waiting: Vec<Done>) -> BTreeSet<Resource> {
     let before = core.view().revision();
     let results = core.commit(txns);
     let view = core.view();
@@ -249,10 +271,10 @@ fn group(core: &mut Core, board: &Board, txns: Vec<Txn>, waiting: Vec<Done>) {
         let _ = catch_unwind(AssertUnwindSafe(|| done(result)));
     }
     if !touched.is_empty() {
-        board.wake(touched);
         // An automatic snapshot that failed is tried again by the log itself.
         let _ = core.snapshot(Snapshot::IfGrown);
     }
+    touched
 }
 
 fn aside(core: &mut Core, board: &Board, job: Job) {
