@@ -149,7 +149,7 @@ async fn limited(
         return answered(server, head, trail, request).await;
     }
     let limit = if head.info.mutates() { &server.writes } else { &server.reads };
-    let Some(_slot) = limit.enter() else {
+    let Some(_slot) = limit.enter().await else {
         return answer::reply(limits::refusal(), Coding::Plain);
     };
     let most = server.deps.config.request_timeout;

@@ -56,7 +56,10 @@ impl Server {
     /// When TLS cannot be configured.
     pub fn new(deps: Deps) -> Result<Arc<Self>, PkiError> {
         let tls = deps.pki.server_config()?;
-        let (reads, writes) = (Limit::new(deps.config.reads), Limit::new(deps.config.writes));
+        // A quarter of a request's time may be spent waiting for its turn, as upstream has it.
+        let patience = deps.config.request_timeout / 4;
+        let (reads, writes) =
+            (Limit::new(deps.config.reads, patience), Limit::new(deps.config.writes, patience));
         let (stop, _) = watch::channel(false);
         Ok(Arc::new(Self { deps, reads, writes, metrics: Metrics::default(), tls, stop }))
     }
