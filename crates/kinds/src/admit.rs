@@ -1,7 +1,10 @@
 //! Built-in admission, in upstream's order.
 
+mod certificates;
 mod escalation;
 mod limit_ranger;
+mod node;
+mod pod_security;
 mod quota;
 mod small;
 #[cfg(test)]
@@ -23,13 +26,23 @@ pub static ADMISSION: &[AdmitRow] = &[
         validate: Some(limit_ranger::validate),
     },
     AdmitRow { name: "ServiceAccount", mutate: Some(service_account), validate: None },
+    AdmitRow { name: "NodeRestriction", mutate: None, validate: Some(node::restrict) },
     AdmitRow { name: "TaintNodesByCondition", mutate: Some(small::taint), validate: None },
+    AdmitRow { name: "PodSecurity", mutate: None, validate: Some(pod_security::validate) },
     AdmitRow { name: "Priority", mutate: Some(priority), validate: None },
     AdmitRow { name: "DefaultTolerationSeconds", mutate: Some(tolerations), validate: None },
     AdmitRow { name: "DefaultStorageClass", mutate: Some(storage_class), validate: None },
     AdmitRow { name: "StorageObjectInUseProtection", mutate: Some(small::protect), validate: None },
     AdmitRow { name: "RuntimeClass", mutate: Some(small::runtime_class), validate: None },
     AdmitRow { name: "DefaultIngressClass", mutate: Some(small::ingress_class), validate: None },
+    AdmitRow { name: "PodTopologyLabels", mutate: Some(node::topology), validate: None },
+    AdmitRow { name: "CertificateApproval", mutate: None, validate: Some(certificates::approval) },
+    AdmitRow { name: "CertificateSigning", mutate: None, validate: Some(certificates::signing) },
+    AdmitRow {
+        name: "CertificateSubjectRestriction",
+        mutate: None,
+        validate: Some(certificates::subject),
+    },
     AdmitRow { name: "CertificateRequester", mutate: Some(requester), validate: None },
     AdmitRow { name: "ServiceAllocation", mutate: Some(crate::allocate::service), validate: None },
     AdmitRow { name: "Escalation", mutate: None, validate: Some(escalation::check) },

@@ -198,6 +198,11 @@ fn bind(act: &Act<'_>) -> Result<Effect, Problem> {
     {
         pod["metadata"]["annotations"][key] = value.clone();
     }
+    for (key, value) in
+        act.body.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten()
+    {
+        pod["metadata"]["labels"][key] = value.clone();
+    }
     set_scheduled(&mut pod, act.now);
     let answer = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
     Ok(Effect::Write { parent: pod, answer })
