@@ -211,10 +211,54 @@ fn custom_resources_are_kinds_like_any_other() {
     server.patch("strategic-merge-patch+json", &format!("{all}/a"), "{}").expect_code(415);
     let list = server.get("/apis/example.com/v1").expect_code(200);
     assert_eq!(list.body["resources"][0]["name"], "foos");
+    // An instance with a finalizer holds the definition; the others go with it.
+    server
+        .post(&all, r#"{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"held","finalizers":["example.com/hold"]},"spec":{"size":1}}"#)
+        .expect_code(201);
     server.delete(&format!("{definitions}/foos.example.com")).expect_code(200);
     let left = server.get(&format!("{definitions}/foos.example.com")).expect_code(200);
     let finalizers = &left.body["metadata"]["finalizers"];
     assert_eq!(finalizers, &json!(["customresourcecleanup.apiextensions.k8s.io"]));
+    server.get(&format!("{all}/a")).expect_code(404);
+    let late = r#"{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"late"},"spec":{"size":1}}"#;
+    let refused = server.post(&all, late).expect_code(403);
+    assert!(
+        refused
+            .text("/message")
+            .ends_with("create not allowed while custom resource definition is terminating")
+    );
+    server
+        .patch("merge-patch+json", &format!("{all}/held"), r#"{"metadata":{"finalizers":null}}"#)
+        .expect_code(200);
+    server.get(&format!("{definitions}/foos.example.com")).expect_code(404);
+    server.get(&format!("{all}/held")).expect_code(404);
+}
+
+#[test]
+fn service_types_change_and_nodes_come_with_a_status() {
+    let server = Server::new();
+    let services = "/api/v1/namespaces/default/services";
+    let body = r#"{"metadata":{"name":"s"},"spec":{"type":"NodePort","ports":[{"port":80}]}}"#;
+    let made = server.post(services, body).expect_code(201);
+    let ip = made.text("/spec/clusterIP").to_string();
+    assert!(made.body["spec"]["ports"][0]["nodePort"].as_i64().unwrap() >= 30_000);
+    let one = format!("{services}/s");
+    let patch = |spec: &str| {
+        let body = format!(r#"{{"spec":{spec}}}"#);
+        server.patch("merge-patch+json", &one, &body).expect_code(200)
+    };
+    let inner = patch(r#"{"type":"ClusterIP"}"#);
+    assert_eq!(inner.body["spec"]["ports"][0].get("nodePort"), None);
+    assert_eq!(inner.body["spec"].get("externalTrafficPolicy"), None);
+    let named = patch(r#"{"type":"ExternalName","externalName":"example.com"}"#);
+    assert_eq!(named.body["spec"].get("clusterIP"), None, "{}", named.body);
+    let addresses = "/apis/networking.k8s.io/v1/ipaddresses";
+    server.get(&format!("{addresses}/{ip}")).expect_code(404);
+    let back = patch(r#"{"type":"LoadBalancer","externalName":null}"#);
+    assert!(!back.text("/spec/clusterIP").is_empty());
+    let node = r#"{"metadata":{"name":"n"},"status":{"capacity":{"cpu":"2"}}}"#;
+    let node = server.post("/api/v1/nodes", node).expect_code(201);
+    assert_eq!(node.text("/status/allocatable/cpu"), "2");
 }
 
 #[test]

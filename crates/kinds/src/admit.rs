@@ -51,6 +51,7 @@ pub static ADMISSION: &[AdmitRow] = &[
         mutate: Some(crate::extension::establish),
         validate: None,
     },
+    AdmitRow { name: "WithoutEffect", mutate: None, validate: Some(small::without_effect) },
     // Last, so that nothing is charged that another plugin refuses.
     AdmitRow { name: "ResourceQuota", mutate: None, validate: Some(quota::validate) },
 ];

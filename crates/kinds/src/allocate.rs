@@ -29,6 +29,7 @@ pub(crate) fn service(
     }
     if let Some(old) = admit.old {
         carry(v, old);
+        drop_dependents(v, old);
     }
     let mut faults = Vec::new();
     addresses(v, admit, extras, &mut faults);
@@ -54,7 +55,7 @@ fn wants_ports(v: &Value) -> bool {
 /// patchAllocatedValues: what an update leaves out stays as it was allocated.
 fn carry(v: &mut Value, old: &Value) {
     if wants_ip(v) && wants_ip(old) {
-        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        for key in OF_IPS {
             let missing = at(v, &format!("spec.{key}")).is_none_or(|x| *x == "" || *x == json!([]));
             if let (true, Some(value)) = (missing, old["spec"].get(key)) {
                 v["spec"][key] = value.clone();
@@ -73,11 +74,45 @@ fn carry(v: &mut Value, old: &Value) {
     }
 }
 
+const OF_IPS: [&str; 4] = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"];
+
+/// dropTypeDependentFields: what only the old type needed goes, unless the client changed it too.
+fn drop_dependents(v: &mut Value, old: &Value) {
+    let kind = |v: &Value| text(v, "spec.type");
+    let balances = |v: &Value| kind(v) == "LoadBalancer";
+    let policed = |v: &Value| {
+        let outside = kind(v) == "ClusterIP" && !list(v, "spec.externalIPs").is_empty();
+        matches!(kind(v).as_str(), "NodePort" | "LoadBalancer") || outside
+    };
+    let probed = |v: &Value| balances(v) && text(v, "spec.externalTrafficPolicy") == "Local";
+    let rules: [(bool, &[&str]); 5] = [
+        (wants_ip(old) && !wants_ip(v), &OF_IPS),
+        (probed(old) && !probed(v), &["healthCheckNodePort"]),
+        (balances(old) && !balances(v), &["allocateLoadBalancerNodePorts", "loadBalancerClass"]),
+        (policed(old) && !policed(v), &["externalTrafficPolicy"]),
+        (wants_ip(old) && !wants_ip(v), &["internalTrafficPolicy"]),
+    ];
+    for (gone, fields) in rules {
+        for field in fields.iter().filter(|_| gone) {
+            if v["spec"].get(field) == old["spec"].get(field) {
+                v["spec"].as_object_mut().map(|spec| spec.remove(*field));
+            }
+        }
+    }
+    let ports = |v: &Value| -> Vec<i64> {
+        list(v, "spec.ports").iter().map(|p| int(p, "nodePort")).collect()
+    };
+    if wants_ports(old) && !wants_ports(v) && ports(v) == ports(old) {
+        for port in each(&mut v["spec"], "ports") {
+            port.as_object_mut().map(|p| p.remove("nodePort"));
+        }
+    }
+}
+
 fn addresses(v: &mut Value, admit: &Admit<'_>, extras: &mut Extras, faults: &mut Vec<Fault>) {
     if !wants_ip(v) {
-        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            v["spec"].as_object_mut().map(|s| s.remove(key));
-        }
+        // What it had goes back; what the client still names, validation refuses.
+        extras.also.extend(admit.old.into_iter().flat_map(|old| release(old, admit.view)));
         return;
     }
     let given = text_or(
@@ -234,11 +269,6 @@ pub(crate) fn release(v: &Value, view: &View) -> Vec<Also> {
 
 fn ports(v: &mut Value, admit: &Admit<'_>, extras: &mut Extras, faults: &mut Vec<Fault>) {
     if !wants_ports(v) {
-        let own = text(v, "spec.type");
-        let had = admit.old.is_some_and(wants_ports);
-        for port in each(&mut v["spec"], "ports").filter(|_| own != "LoadBalancer" || had) {
-            port.as_object_mut().map(|p| p.remove("nodePort"));
-        }
         return;
     }
     let mut used =

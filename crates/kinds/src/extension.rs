@@ -1,13 +1,14 @@
 //! apiextensions.k8s.io/v1 and apiregistration.k8s.io/v1: what adds kinds to the server.
 
-use crate::admission::{Admit, Extras, Operation};
+use crate::admission::{Admit, Also, AlsoChange, Extras, Operation};
 use crate::core::pod_defaults::{set, set_text};
 use crate::row::{Hooks, KindRow};
 use crate::rows::{STATUS, version};
 use crate::table::{AGE, NAME, age, at, col, list, name, plain, text};
 use crate::{Column, Generation};
-use meta::{Fault, Value};
+use meta::{Fault, Resource, Time, Value};
 use serde_json::json;
+use store::{Key, View};
 
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -31,6 +32,7 @@ pub static CUSTOM_RESOURCE_DEFINITION: KindRow = KindRow::cluster(
     check: Some(check_definition),
     generation: Generation::Spec,
     terminate: Some(terminate),
+    dependents: Some(instances),
     ..Hooks::NONE
 })
 .sample(concat!(
@@ -120,7 +122,70 @@ fn established(v: &Value) -> bool {
     list(v, "status.conditions").iter().any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
-/// The instances go first: a controller removes the finalizer when they are gone.
+/// The instances go first, in the same transaction when none of them waits for a finalizer (upstream's finalizer
+/// controller, done in the write itself).
+fn instances(v: &Value, view: &View, now: Time) -> (Vec<Also>, bool) {
+    let resource = Resource::new(&text(v, "spec.group"), &text(v, "spec.names.plural"));
+    let mut waits = false;
+    let mut also = Vec::new();
+    for object in view.list(&resource, None) {
+        let change = if object.head.finalizers.is_empty() {
+            let (namespace, name) = (object.key.namespace.to_string(), object.key.name.to_string());
+            AlsoChange::Delete { namespace, name }
+        } else {
+            waits = true;
+            if object.head.deleted.is_some() {
+                continue;
+            }
+            let mut value = object.value();
+            value["metadata"]["deletionTimestamp"] = now.rfc3339().into();
+            value["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+            value["metadata"]["resourceVersion"] = object.revision.to_string().into();
+            AlsoChange::Replace(value)
+        };
+        also.push(Also { resource: resource.clone(), change });
+    }
+    (also, waits)
+}
+
+fn definition(resource: &Resource, view: &View) -> Option<std::sync::Arc<store::Object>> {
+    let definitions = Resource::new("apiextensions.k8s.io", "customresourcedefinitions");
+    let found = view.get(&Key::new(&definitions, "", resource.as_str()))?;
+    found.head.deleted.map(|_| found.clone())
+}
+
+/// Whether the definition of a custom resource is going away: nothing new may be made of it.
+pub fn is_terminating(resource: &Resource, view: &View) -> bool {
+    definition(resource, view).is_some()
+}
+
+/// What becomes of a definition that is going away when one of its instances goes: the last takes it along. It is
+/// written either way, so that two that go at the same time see each other.
+pub fn instance_goes(resource: &Resource, view: &View) -> Option<Also> {
+    let found = definition(resource, view)?;
+    let left = view.count(resource).saturating_sub(1);
+    let mut value = found.value();
+    value["metadata"]["resourceVersion"] = found.revision.to_string().into();
+    let mut finalizers = list(&value, "metadata.finalizers").to_vec();
+    if left == 0 {
+        finalizers.retain(|f| f != CLEANUP);
+        value["metadata"]["finalizers"] = finalizers.clone().into();
+    }
+    for condition in crate::core::pod_defaults::each(&mut value["status"], "conditions") {
+        if condition["type"] == "Terminating" {
+            condition["reason"] = "InstanceDeletionInProgress".into();
+            let message = format!("CustomResource deletion is in progress: {left} left");
+            condition["message"] = message.into();
+        }
+    }
+    let change = match finalizers.is_empty() {
+        true => AlsoChange::Delete { namespace: String::new(), name: found.key.name.to_string() },
+        false => AlsoChange::Replace(value),
+    };
+    Some(Also { resource: found.key.resource.clone(), change })
+}
+
+/// The definition stays while an instance waits for a finalizer.
 fn terminate(v: &mut Value) {
     let mut finalizers = list(v, "metadata.finalizers").to_vec();
     if !finalizers.iter().any(|f| f == CLEANUP) {

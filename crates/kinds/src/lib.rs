@@ -31,6 +31,7 @@ mod table;
 pub use access::{AllowAll, Attributes, Authorizer, Decision, NoTokens, Tokens};
 pub use admission::{Admit, AdmitRow, Also, AlsoChange, Extras, Operation};
 pub use admit::ADMISSION;
+pub use extension::{instance_goes, is_terminating};
 pub use row::*;
 pub use rows::keep_status as keep_custom_status;
 pub use system::system_objects;

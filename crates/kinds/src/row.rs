@@ -156,6 +156,9 @@ pub struct Hooks {
     pub held: Option<fn(&Value) -> bool>,
     /// What else goes when an object goes (addresses it held).
     pub release: Option<fn(&Value, &View) -> Vec<crate::Also>>,
+    /// What of other kinds goes with an object that is deleted or marked for it (a definition's instances): those that
+    /// can go at once go, the others are marked. And whether the object has to wait for any.
+    pub dependents: Option<fn(&Value, &View, Time) -> (Vec<crate::Also>, bool)>,
     /// When a delete only marks the object: what else changes (a namespace's phase).
     pub terminate: Option<fn(&mut Value)>,
 }
@@ -169,6 +172,8 @@ pub struct Traits {
     pub put_creates: bool,
     /// A PUT without `resourceVersion` overwrites (`AllowUnconditionalUpdate`).
     pub unconditional: bool,
+    /// A create keeps the `status` it comes with (nodes).
+    pub creates_status: bool,
     /// What is wrong with a name; empty when nothing is.
     pub name: fn(&str) -> Vec<String>,
 }
@@ -178,6 +183,7 @@ impl Traits {
         returns_deleted: false,
         put_creates: false,
         unconditional: true,
+        creates_status: false,
         name: meta::names::dns_subdomain,
     };
 }
@@ -214,6 +220,7 @@ impl Hooks {
         review: None,
         held: None,
         release: None,
+        dependents: None,
         terminate: None,
     };
     /// A kind with a `spec` whose changes count.

@@ -155,6 +155,11 @@ impl KindRow {
         self
     }
 
+    pub(crate) const fn creates_status(mut self) -> Self {
+        self.traits.creates_status = true;
+        self
+    }
+
     pub(crate) const fn named(mut self, name: fn(&str) -> Vec<String>) -> Self {
         self.traits.name = name;
         self

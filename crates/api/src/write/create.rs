@@ -35,7 +35,7 @@ pub fn store(ctx: &Ctx<'_>, mut value: Value, source: Source) -> Result<Step, Pr
     if ctx.served.hooks.generation != Generation::Never || ctx.served.custom {
         object::metadata(&mut value).insert("generation".into(), 1.into());
     }
-    if ctx.served.has_status() {
+    if ctx.served.has_status() && !ctx.served.traits.creates_status {
         value.as_object_mut().map(|o| o.remove("status"));
     }
     let admit = ctx.admit(Operation::Create, &name, None);
@@ -50,6 +50,10 @@ pub fn store(ctx: &Ctx<'_>, mut value: Value, source: Source) -> Result<Step, Pr
     tidy(ctx, &mut value);
     ctx.check(&value, None)?;
     ctx.validate(&value, &admit, &mut extras)?;
+    if ctx.served.custom && kinds::is_terminating(&ctx.served.filed, ctx.view) {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Problem::forbidden(ctx.resource(), &name, why));
+    }
     let key = object::key(ctx.served, ctx.namespace, &name);
     if ctx.view.get(&key).is_some() {
         return Err(Problem::already_exists(ctx.resource(), &name));

@@ -126,7 +126,13 @@ pub fn remove(
     };
     let then = ctx.then(200, &current.key.name, rejected);
     let expect = Expect::Revision(current.revision);
-    match fate(ctx, old.clone(), request) {
+    let (also, waits) = match ctx.served.hooks.dependents {
+        Some(dependents) if !is_deleting(&old) => dependents(&old, ctx.view, ctx.env.now),
+        _ => (Vec::new(), true),
+    };
+    let mut extras = extras;
+    extras.also.extend(also);
+    match fate(ctx, old.clone(), request, waits) {
         Fate::Pending => Ok(Step::Done(Answer::ok(Body::Stored(current.clone())))),
         Fate::Marked(value) if dry => Ok(Step::Done(Answer::ok(Body::Value(value)))),
         Fate::Marked(value) => {
@@ -184,7 +190,8 @@ fn check_preconditions(
     Ok(())
 }
 
-fn fate(ctx: &Ctx<'_>, old: Value, request: &DeleteRequest) -> Fate {
+/// `waits`: whether something of another kind has to go first, where the kind has such things.
+fn fate(ctx: &Ctx<'_>, old: Value, request: &DeleteRequest, waits: bool) -> Fate {
     let mut new = old.clone();
     let was_deleting = is_deleting(&old);
     let grace = match ctx.served.hooks.grace {
@@ -196,7 +203,7 @@ fn fate(ctx: &Ctx<'_>, old: Value, request: &DeleteRequest) -> Fate {
         None => 0,
     };
     set_finalizers(ctx, &mut new, request);
-    if let (false, Some(terminate)) = (was_deleting, ctx.served.hooks.terminate) {
+    if let (false, true, Some(terminate)) = (was_deleting, waits, ctx.served.hooks.terminate) {
         terminate(&mut new);
     }
     let held = ctx.served.hooks.held.is_some_and(|held| held(&new));

@@ -300,6 +300,9 @@ impl<'a> Ctx<'a> {
         mut extras: Extras,
         then: Then,
     ) -> Result<Step, Problem> {
+        if self.served.custom {
+            extras.also.extend(kinds::instance_goes(&self.served.filed, self.view));
+        }
         if let Some(release) = self.served.hooks.release {
             extras.also.extend(release(old, self.view));
         }

@@ -98,3 +98,58 @@ pub(super) fn ingress_class(
     }
     Ok(())
 }
+
+/// What is stored but not acted upon yet says so; what would give wrong answers is refused.
+///
+/// Not upstream's: it disappears with the webhook, CEL and aggregation work.
+pub(super) fn without_effect(
+    v: &Value,
+    admit: &Admit<'_>,
+    extras: &mut Extras,
+) -> Result<(), Problem> {
+    if !admit.subresource.is_empty() || v.is_null() {
+        return Ok(());
+    }
+    let name = text(v, "metadata.name");
+    let warning = match admit.resource.as_str() {
+        "validatingwebhookconfigurations.admissionregistration.k8s.io"
+        | "mutatingwebhookconfigurations.admissionregistration.k8s.io" => {
+            (!list(v, "webhooks").is_empty())
+                .then(|| format!("admission webhooks are not called by this server yet: {name:?} has no effect"))
+        }
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io" => Some(format!(
+            "ValidatingAdmissionPolicies are not evaluated by this server yet: binding {name:?} has no effect"
+        )),
+        "apiservices.apiregistration.k8s.io" => at(v, "spec.service").map(|_| {
+            format!("requests are not forwarded to extension API servers by this server yet: {name:?} has no effect")
+        }),
+        "customresourcedefinitions.apiextensions.k8s.io" => definition(v, &name)?,
+        _ => None,
+    };
+    extras.warnings.extend(warning);
+    Ok(())
+}
+
+fn definition(v: &Value, name: &str) -> Result<Option<String>, Problem> {
+    let versions = list(v, "spec.versions");
+    let served = versions.iter().filter(|version| version["served"] == true).count();
+    if served > 1 && text(v, "spec.conversion.strategy") == "Webhook" {
+        let why = "conversion webhooks are not called by this server yet; serve one version, or use strategy None";
+        let fault = meta::Fault::forbidden("spec.conversion.strategy", why);
+        let group = "apiextensions.k8s.io";
+        return Err(Problem::invalid(group, "CustomResourceDefinition", name, &[fault]));
+    }
+    let validated =
+        versions.iter().any(|version| has_key(&version["schema"], "x-kubernetes-validations"));
+    Ok(validated.then(|| {
+        format!("x-kubernetes-validations are not evaluated by this server yet: those of {name:?} have no effect")
+    }))
+}
+
+fn has_key(v: &Value, key: &str) -> bool {
+    match v {
+        Value::Object(map) => map.contains_key(key) || map.values().any(|v| has_key(v, key)),
+        Value::Array(items) => items.iter().any(|v| has_key(v, key)),
+        _ => false,
+    }
+}

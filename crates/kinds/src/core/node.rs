@@ -8,6 +8,7 @@ use meta::{Time, Value};
 pub static NODE: KindRow =
     KindRow::cluster("", "Node", "nodes", "node", &[version("v1", "io.k8s.api.core.v1.Node")])
         .short(&["no"])
+        .creates_status()
         .subresources(&[
             SubRow {
                 name: "proxy",
