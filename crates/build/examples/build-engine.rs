@@ -1,6 +1,7 @@
 //! The engine with a builder behind the Docker API, for tests and for trying out.
 //!
-//! `build-engine --data-dir DIR --host unix:///path/docker.sock [--name NAME]`.
+//! `build-engine --data-dir DIR --host unix:///path/docker.sock [--name NAME]`; mirrors stand in
+//! `DIR/registries.json`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +49,8 @@ async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         args: vec!["keeper".to_owned()],
         favor_dynmods: true,
     })?;
-    let images = ImageStore::open(&data_dir.join("images"), RegistriesConfig::default())?;
+    let registries = RegistriesConfig::read(&data_dir.join("registries.json"))?;
+    let images = ImageStore::open(&data_dir.join("images"), registries)?;
     let build_dir = data_dir.join("build");
     let engine = Engine::open(EngineConfig { name, data_dir }, Arc::new(keeper), images).await?;
     let config = BuilderConfig { data_dir: build_dir, cache_limit: 10 << 30 };

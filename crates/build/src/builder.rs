@@ -3,25 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use dockerfile::{Check, Lowered, Options};
+use dockerfile::{Check, Lowered, NamedContext, Options};
 use engine::Engine;
 use oci::Platform;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 
-use crate::cache::{Cache, CacheRow, Pruned};
+use crate::cache::Cache;
 use crate::context::Context;
-use crate::error::{BuildError, Doing, Result};
-use crate::execute::{self, Event, Session};
+use crate::error::{BuildError, Result};
+use crate::execute::{self, Event, Session, blocking};
+use crate::fetch::http::Downloads;
 use crate::mounts::Caches;
-use crate::{BuildRequest, Built, base, finish, recover};
+use crate::{BuildRequest, Built, Named, base, epoch, finish, recover, remote_cache};
 
 /// Where the builder keeps things.
 #[derive(Debug, Clone)]
 pub struct BuilderConfig {
     pub data_dir: PathBuf,
-    /// Bytes that cached layers may take together.
+    /// Bytes that everything kept for later builds may take together.
     pub cache_limit: u64,
 }
 
@@ -29,7 +30,12 @@ pub struct Builder {
     pub(crate) engine: Arc<Engine>,
     pub(crate) cache: Cache,
     pub(crate) caches: Caches,
+    pub(crate) downloads: Downloads,
     pub(crate) work: PathBuf,
+    /// Bytes of everything kept.
+    pub(crate) limit: u64,
+    /// Read by every build: what is shared among builds is removed only while none runs.
+    pub(crate) running: RwLock<()>,
 }
 
 impl Builder {
@@ -38,9 +44,12 @@ impl Builder {
         let work = config.data_dir.join("work");
         recover::clean(&engine, &work).await?;
         let cache_dir = config.data_dir.join("cache");
-        let cache = Cache::open(engine.images.clone(), cache_dir, config.cache_limit)?;
+        let cache = Cache::open(engine.images.clone(), cache_dir)?;
         let caches = Caches::new(config.data_dir.join("mounts"));
-        Ok(Arc::new(Self { engine, cache, caches, work }))
+        let downloads = Downloads { root: config.data_dir.join("downloads") };
+        downloads.clean();
+        let (limit, running) = (config.cache_limit, RwLock::default());
+        Ok(Arc::new(Self { engine, cache, caches, downloads, work, limit, running }))
     }
 
     /// Where contexts are unpacked.
@@ -56,31 +65,72 @@ impl Builder {
         events: mpsc::UnboundedSender<Event>,
     ) -> Result<Built> {
         let hold = self.engine.images.hold();
+        let running = self.running.read().await;
         let text = context.dockerfile(&request.dockerfile)?;
         let file = dockerfile::parse(&text)?;
         checked(&file, &request, &events)?;
         let graph = self.lower(&file, &request, &events).await?;
+        let warn = |text: String| drop(events.send(Event::Warning(text)));
+        let imported = remote_cache::import(&self.engine.images, &request, &warn).await;
         let session = Arc::new(Session {
             builder: self.clone(),
             context,
+            contexts: folders(&request)?,
+            imported,
+            executed: AtomicBool::new(false),
+            epoch: epoch::of(&request)?,
             request,
             graph,
             events: events.clone(),
         });
         let made = execute::run(&session).await?;
-        let (builder, task) = (self.clone(), session.clone());
-        let built = tokio::task::spawn_blocking(move || {
-            let built = finish::image(&task, &made)?;
-            builder.cache.enforce()?;
-            Ok::<_, BuildError>(built)
-        });
-        let built = built.await.doing(|| "a worker thread failed".to_owned())??;
+        let task = session.clone();
+        let built = blocking(move || finish::image(&task, &made)).await?;
         let _ = events.send(Event::Image(built.id.clone()));
         for name in &built.names {
             let _ = events.send(Event::Tagged(name.familiar()));
         }
-        drop(hold);
+        drop((hold, running));
+        if session.executed.load(Ordering::Relaxed) {
+            self.tidy_up();
+        }
         Ok(built)
+    }
+
+    /// The build checks alone, as `docker build --check` prints them; findings are an error.
+    pub fn check(
+        &self,
+        request: &BuildRequest,
+        mut context: Context,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Result<()> {
+        let text = context.dockerfile(&request.dockerfile)?;
+        let file = dockerfile::parse(&text)?;
+        let found = dockerfile::lint(&file, &check_of(&file, request)?);
+        for warning in &found {
+            let report = dockerfile::report(&file, &request.dockerfile, warning);
+            // Nobody listening is no reason to stop.
+            let _ = events.send(Event::Log(None, report.into_bytes()));
+        }
+        match found.len() {
+            0 => {
+                let text = "Check complete, no warnings found.\n";
+                let _ = events.send(Event::Log(None, text.into()));
+                Ok(())
+            }
+            1 => Err(BuildError::new("Check complete, 1 warning has been found!")),
+            n => Err(BuildError::new(format!("Check complete, {n} warnings have been found!"))),
+        }
+    }
+
+    /// Keeps the limit; nobody waits for it.
+    fn tidy_up(self: &Arc<Self>) {
+        let builder = self.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(e) = builder.enforce() {
+                eprintln!("build: keeping the cache below its limit: {e}");
+            }
+        });
     }
 
     /// Lowers, looking up images until nothing is missing.
@@ -96,7 +146,7 @@ impl Builder {
             labels: request.labels.clone(),
             platform: request.platform.clone(),
             build_platform: Platform::host(),
-            contexts: BTreeMap::new(),
+            contexts: request.contexts.iter().map(named).collect(),
             network: request.network.clone(),
             images: BTreeMap::new(),
         };
@@ -113,22 +163,31 @@ impl Builder {
             }
         }
     }
+}
 
-    /// Rows of the cache, longest unused first.
-    pub fn cache_rows(&self) -> Vec<CacheRow> {
-        self.cache.rows()
-    }
+fn named((name, context): (&String, &Named)) -> (String, NamedContext) {
+    let context = match context {
+        Named::Image(image) => NamedContext::Image(image.clone()),
+        Named::Folder(_) => NamedContext::Folder,
+    };
+    (name.clone(), context)
+}
 
-    /// Frees what has not been used since `until`; the contents of cache mounts only with `all`.
-    pub fn prune(&self, until: SystemTime, mounts: PruneMounts) -> Result<Pruned> {
-        let hold = self.engine.images.hold();
-        let mut pruned = self.cache.prune(until)?;
-        if mounts == PruneMounts::Yes {
-            pruned.bytes += self.caches.clear()?;
+/// The named contexts that are folders, with the `.dockerignore` of each.
+fn folders(request: &BuildRequest) -> Result<BTreeMap<String, Context>> {
+    let mut out = BTreeMap::new();
+    for (name, context) in &request.contexts {
+        if let Named::Folder(path) = context {
+            out.insert(name.clone(), Context::named(path)?);
         }
-        drop(hold);
-        Ok(pruned)
     }
+    Ok(out)
+}
+
+/// The directive, unless the build argument says otherwise.
+fn check_of(file: &dockerfile::Dockerfile, request: &BuildRequest) -> Result<Check> {
+    let given = request.build_args.get("BUILDKIT_DOCKERFILE_CHECK").or(file.check.as_ref());
+    Check::parse(given.map_or("", String::as_str)).map_err(BuildError::new)
 }
 
 /// Tells what the build checks find; with `error=true` a finding ends the build.
@@ -137,8 +196,7 @@ fn checked(
     request: &BuildRequest,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Result<()> {
-    let given = request.build_args.get("BUILDKIT_DOCKERFILE_CHECK").or(file.check.as_ref());
-    let check = Check::parse(given.map_or("", String::as_str)).map_err(BuildError::new)?;
+    let check = check_of(file, request)?;
     let mut rules = Vec::new();
     for warning in dockerfile::lint(file, &check) {
         let (rule, detail, line) = (warning.rule, warning.detail, warning.line);
@@ -153,11 +211,4 @@ fn checked(
         return Err(BuildError::new(text));
     }
     Ok(())
-}
-
-/// Whether cache mounts are emptied too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PruneMounts {
-    No,
-    Yes,
 }

@@ -1,4 +1,4 @@
-//! What steps made, under the digest of everything that went into them; bounded in bytes.
+//! What steps made, under the digest of everything that went into them.
 //!
 //! A row is a small file; the layers are held by a read-only snapshot of the same name, so the
 //! store never frees them under us. A row without its snapshot counts as absent.
@@ -10,6 +10,7 @@ use image::{Base, ImageStore, Layer};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, Result};
+use crate::usage::RowKind;
 
 /// What begins the keys of the cache's snapshots.
 const HELD: &str = "buildcache-";
@@ -27,6 +28,7 @@ pub struct Row {
 /// A row as `system df -v` shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheRow {
+    pub kind: RowKind,
     pub key: String,
     pub description: String,
     pub created: String,
@@ -44,16 +46,14 @@ pub struct Pruned {
 pub struct Cache {
     images: ImageStore,
     root: PathBuf,
-    /// Bytes of all layers together.
-    limit: u64,
     /// Held while a row and its snapshot are replaced: two builds may make the same thing.
     turn: std::sync::Mutex<()>,
 }
 
 impl Cache {
-    pub fn open(images: ImageStore, root: PathBuf, limit: u64) -> Result<Self> {
+    pub fn open(images: ImageStore, root: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&root).doing(|| format!("making {}", root.display()))?;
-        let cache = Self { images, root, limit, turn: std::sync::Mutex::default() };
+        let cache = Self { images, root, turn: std::sync::Mutex::default() };
         cache.drop_orphans();
         Ok(cache)
     }
@@ -109,50 +109,21 @@ impl Cache {
         Ok(self.images.snapshots().remove(&format!("{HELD}{key}"))?)
     }
 
-    /// Longest unused first.
     pub fn rows(&self) -> Vec<CacheRow> {
         let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
-        let mut rows: Vec<CacheRow> = entries.filter_map(|e| row(&e.path())).collect();
-        rows.sort_by(|a, b| (a.used, &a.key).cmp(&(b.used, &b.key)));
-        rows
+        entries.filter_map(|e| row(&e.path())).collect()
     }
 
-    /// Brings the cache below its limit.
-    pub fn enforce(&self) -> Result<Pruned> {
-        let rows = self.rows();
-        let mut sum: u64 = rows.iter().map(|r| r.size).sum();
-        let mut pruned = Pruned::default();
-        for row in rows {
-            if sum <= self.limit {
-                break;
-            }
-            sum -= row.size;
-            self.drop_row(row, &mut pruned)?;
-        }
-        Ok(pruned)
-    }
-
-    /// Everything that has not been used since `until`.
-    pub fn prune(&self, until: SystemTime) -> Result<Pruned> {
-        let mut pruned = Pruned::default();
-        for row in self.rows().into_iter().filter(|r| r.used <= until) {
-            self.drop_row(row, &mut pruned)?;
-        }
-        Ok(pruned)
-    }
-
-    fn drop_row(&self, row: CacheRow, pruned: &mut Pruned) -> Result<()> {
+    pub fn drop_row(&self, key: &str) -> Result<()> {
         let _turn = self.turn.lock().expect("no panic happens under this lock");
-        self.remove(&row.key)?;
-        pruned.bytes += row.size;
-        pruned.keys.push(row.key);
-        Ok(())
+        self.remove(key)
     }
 }
 
 fn row(path: &Path) -> Option<CacheRow> {
     let row: Row = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     Some(CacheRow {
+        kind: RowKind::Step,
         key: path.file_name()?.to_str()?.to_owned(),
         description: row.description,
         created: row.created,

@@ -14,6 +14,7 @@ pub fn fresh() -> Result<String> {
 }
 
 /// A folder of its own below `parent`, gone at the end.
+#[derive(Debug)]
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -69,9 +70,9 @@ impl Tree {
     }
 
     /// Unmounts; what was written becomes a layer.
-    pub fn commit(mut self) -> Result<Option<Layer>> {
+    pub fn commit(mut self, epoch: Option<i64>) -> Result<Option<Layer>> {
         self.unmount();
-        commit(&self.images, &self.key)
+        commit(&self.images, &self.key, epoch)
     }
 
     fn unmount(&mut self) {
@@ -86,13 +87,51 @@ impl Tree {
 }
 
 /// A snapshot's changes as a layer, without a copy; `None` when there are none: an image does not
-/// hold the same empty layer over and over.
-pub fn commit(images: &ImageStore, key: &str) -> Result<Option<Layer>> {
+/// hold the same empty layer over and over. No file is newer than `epoch`.
+pub fn commit(images: &ImageStore, key: &str, epoch: Option<i64>) -> Result<Option<Layer>> {
     let snapshots = images.snapshots();
     if snapshots.diff(key)?.is_empty() {
         return Ok(None);
     }
+    if let Some(epoch) = epoch
+        && let Some(upper) = snapshots.get(key)?.upper
+    {
+        crate::epoch::clamp(&upper, epoch)?;
+    }
     Ok(Some(snapshots.commit(key, image::After::Consume)?))
+}
+
+/// A folder of this machine that a step may write to; what it writes is lost.
+pub struct Pad {
+    merged: PathBuf,
+    /// After the mount: it holds what is mounted.
+    _folder: Folder,
+}
+
+impl Pad {
+    pub fn new(below: &Path, work: &Path) -> Result<Self> {
+        let folder = Folder::new(work)?;
+        let place = |name: &str| folder.0.join(name);
+        for name in ["upper", "work", "merged"] {
+            std::fs::create_dir(place(name)).doing(|| "making a scratch pad".to_owned())?;
+        }
+        let (upper, work) = (Some(place("upper")), Some(place("work")));
+        let spec = image::RootfsSpec { lower: vec![below.to_owned()], upper, work };
+        image::mount(&spec, &place("merged"))?;
+        Ok(Self { merged: place("merged"), _folder: folder })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.merged
+    }
+}
+
+impl Drop for Pad {
+    fn drop(&mut self) {
+        if let Err(e) = image::unmount(&self.merged) {
+            eprintln!("build: unmounting {}: {e}", self.merged.display());
+        }
+    }
 }
 
 impl Drop for Tree {

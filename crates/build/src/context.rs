@@ -8,6 +8,7 @@ use image::{UnpackOptions, Whiteouts};
 
 use crate::claim::Folder;
 use crate::error::{BuildError, Doing, Result};
+use crate::fetch::Fetched;
 use crate::rooted;
 
 /// The files that COPY and ADD see.
@@ -18,6 +19,8 @@ pub struct Context {
     _folder: Option<Folder>,
 }
 
+/// The folder of a posted tar that is not part of the context.
+const RESERVED: &str = ".boxship";
 /// More than any Dockerfile has.
 const DOCKERFILE_MAX: u64 = 4 << 20;
 
@@ -25,6 +28,30 @@ impl Context {
     /// A folder as it lies there.
     pub fn folder(root: &Path) -> Self {
         Self { root: root.to_owned(), ignore: Ignore::default(), _folder: None }
+    }
+
+    /// A repository that was cloned.
+    pub fn fetched(fetched: Fetched) -> Self {
+        Self { root: fetched.path, ignore: Ignore::default(), _folder: fetched.folder }
+    }
+
+    /// Moves the request's own files (`.boxship/`) out of the context.
+    pub fn take_reserved(&mut self) -> Result<Option<PathBuf>> {
+        let inside = self.root.join(RESERVED);
+        if !std::fs::symlink_metadata(&inside).is_ok_and(|m| m.is_dir()) {
+            return Ok(None);
+        }
+        let outside = self.root.with_file_name("reserved");
+        std::fs::rename(&inside, &outside).doing(|| "taking the request's files".to_owned())?;
+        Ok(Some(outside))
+    }
+
+    /// A folder with its own `.dockerignore`.
+    pub fn named(root: &Path) -> Result<Self> {
+        let mut context = Self::folder(root);
+        let rules = context.text(".dockerignore")?;
+        context.ignore = rules.map(|r| Ignore::parse(&r)).unwrap_or_default();
+        Ok(context)
     }
 
     /// Unpacks a tar, plain or compressed; something else is taken for a bare Dockerfile, as
@@ -110,6 +137,7 @@ pub enum Packing {
     Gzip,
     Zstd,
     Xz,
+    Bzip2,
 }
 
 /// `None`: no archive that is known here.
@@ -118,6 +146,7 @@ pub fn packing(head: &[u8]) -> Option<Packing> {
         [0x1f, 0x8b, ..] => Some(Packing::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Packing::Xz),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Packing::Bzip2),
         head if head.len() >= 262 && &head[257..262] == b"ustar" => Some(Packing::Plain),
         // An empty archive is nothing but zeros.
         head if head.len() == 512 && head.iter().all(|b| *b == 0) => Some(Packing::Plain),
@@ -133,6 +162,7 @@ impl Packing {
             Self::Zstd => Box::new(
                 zstd::stream::read::Decoder::new(from).doing(|| "opening a zstd stream".into())?,
             ),
+            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(from)),
             Self::Xz => Box::new(lzma_rust2::XzReader::new(from, true)),
         })
     }

@@ -11,11 +11,17 @@ use crate::context::{Packing, is_archive};
 use crate::copy::{Dress, copy};
 use crate::error::{BuildError, Doing, Result};
 use crate::execute::{Made, Session};
+use crate::fetch::Fetched;
 use crate::select::{Forest, Picked};
 use crate::{content, owner, rooted};
 
 /// What decides the result: text, files, and what lies below unless `--link`.
-pub fn recipe(session: &Session, c: &Copying, inputs: &[Made]) -> Result<String> {
+pub fn recipe(
+    session: &Session,
+    c: &Copying,
+    inputs: &[Made],
+    fetched: &[Option<Fetched>],
+) -> Result<String> {
     let mut out = format!(
         "COPY\0{}\0{:?}\0{:?}\0{}\0{}\0{:?}\0",
         c.dest, c.owner, c.mode, c.parents, c.unpack, c.excludes
@@ -27,19 +33,27 @@ pub fn recipe(session: &Session, c: &Copying, inputs: &[Made]) -> Result<String>
         Origin::Node(_) => out += &format!("\0{:?}\0{}", c.sources, inputs[1].key),
         Origin::Context | Origin::Named(_) => {
             let excludes = excludes(c);
-            let forest = context_forest(session, &excludes);
-            for source in &c.sources {
+            let forest = context_forest(session, &c.origin, &excludes)?;
+            for (n, source) in c.sources.iter().enumerate() {
                 out += &match source {
                     Source::Path(path) => {
                         let picked = forest.pick(path)?;
                         format!("\0{}", content::digest(&forest, &picked)?)
                     }
-                    other => format!("\0{other:?}"),
+                    Source::Inline { .. } => format!("\0{source:?}"),
+                    Source::Url(_) | Source::Git(_) => identity(fetched.get(n), c),
                 };
             }
         }
     }
     Ok(out)
+}
+
+/// What a file from elsewhere adds to the key: its content, not its address.
+fn identity(fetched: Option<&Option<Fetched>>, c: &Copying) -> String {
+    let one = fetched.and_then(Option::as_ref);
+    let text = one.map(|f| format!("{}\0{}", f.identity, f.name)).unwrap_or_default();
+    format!("\0{text}\0{}", c.unpack_remote)
 }
 
 /// A `--link` layer needs nothing of what lies below, unless a name must be looked up there.
@@ -51,11 +65,21 @@ fn excludes(c: &Copying) -> Ignore {
     Ignore::of(c.excludes.iter().map(String::as_str))
 }
 
-fn context_forest<'a>(session: &'a Session, excludes: &'a Ignore) -> Forest<'a> {
-    Forest { root: session.context.root(), ignores: vec![&session.context.ignore, excludes] }
+fn context_forest<'a>(
+    session: &'a Session,
+    origin: &Origin,
+    excludes: &'a Ignore,
+) -> Result<Forest<'a>> {
+    let context = session.context_of(origin)?;
+    Ok(Forest { root: context.root(), ignores: vec![&context.ignore, excludes] })
 }
 
-pub fn execute(session: &Session, c: &Copying, inputs: &[Made]) -> Result<Option<Layer>> {
+pub fn execute(
+    session: &Session,
+    c: &Copying,
+    inputs: &[Made],
+    fetched: &[Option<Fetched>],
+) -> Result<Option<Layer>> {
     let builder = &session.builder;
     let images = &builder.engine.images;
     let under: &[Layer] = if stands_alone(c) { &[] } else { &inputs[0].layers };
@@ -68,30 +92,23 @@ pub fn execute(session: &Session, c: &Copying, inputs: &[Made]) -> Result<Option
         Origin::Node(_) => Some(Tree::new(images, &inputs[1].layers, Access::Read, &builder.work)?),
     };
     let forest = match &origin {
-        None => context_forest(session, &excludes),
+        None => context_forest(session, &c.origin, &excludes)?,
         Some(origin) => Forest { root: origin.path(), ignores: vec![&excludes] },
     };
     let mut put = Put { root: tree.path(), dest: &c.dest, dress, copying: c };
-    for source in &c.sources {
+    for (n, source) in c.sources.iter().enumerate() {
         match source {
             Source::Path(path) => put.picked(&forest, path)?,
             Source::Inline { name, content } => {
                 put.inline(&Folder::new(&builder.work)?, name, content)?;
             }
-            Source::Url(url) => {
-                return Err(BuildError::new(format!(
-                    "ADD {url}: adding from a URL is not supported yet; fetch it in a RUN step"
-                )));
-            }
-            Source::Git(url) => {
-                return Err(BuildError::new(format!(
-                    "ADD {url}: adding from git is not supported yet; clone it in a RUN step"
-                )));
+            Source::Url(_) | Source::Git(_) => {
+                put.remote(fetched.get(n).and_then(Option::as_ref))?;
             }
         }
     }
     drop(origin);
-    tree.commit()
+    tree.commit(session.epoch)
 }
 
 /// Where things go.
@@ -138,6 +155,28 @@ impl Put<'_> {
             self.file_target(one.name.rsplit('/').next().unwrap_or_default())?
         };
         copy(forest, one, &target, self.dress)
+    }
+
+    /// A download keeps its mode 0600 and is an archive only with `--unpack`; of a repository the
+    /// content is meant.
+    fn remote(&mut self, fetched: Option<&Fetched>) -> Result<()> {
+        let fetched = fetched.ok_or_else(|| BuildError::new("the source was not fetched"))?;
+        if fetched.path.is_dir() {
+            let forest = Forest { root: &fetched.path, ignores: Vec::new() };
+            return self.picked(&forest, ".");
+        }
+        if self.copying.unpack_remote
+            && let Some(packing) = is_archive(&fetched.path)
+        {
+            return self.unpack(&fetched.path, packing);
+        }
+        let parent = fetched.path.parent().unwrap_or(Path::new("/"));
+        let forest = Forest { root: parent, ignores: Vec::new() };
+        let target = self.file_target(&fetched.name)?;
+        let picked = Picked { path: fetched.path.clone(), name: fetched.name.clone() };
+        // It came from no owner here.
+        let owner = Some(self.dress.owner.unwrap_or((0, 0)));
+        copy(&forest, &picked, &target, Dress { owner, ..self.dress })
     }
 
     /// A file's place: below a folder, or the destination itself.

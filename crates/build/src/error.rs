@@ -9,11 +9,13 @@ pub type Result<T> = std::result::Result<T, BuildError>;
 pub struct BuildError {
     pub message: String,
     pub code: Option<i32>,
+    /// The tree of the failed RUN as an image, when it was asked for.
+    pub tree: Option<oci::Digest>,
 }
 
 impl BuildError {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: None }
+        Self { message: message.into(), code: None, tree: None }
     }
 }
 

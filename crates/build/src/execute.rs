@@ -1,8 +1,10 @@
 //! Runs the graph: every step as soon as what it stands on is made, independent ones together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use dockerfile::{Base, Graph, NodeId, Op};
+use dockerfile::{Base, Graph, NodeId, Op, Origin};
 use image::Layer;
 use oci::Digest;
 use tokio::sync::{mpsc, watch};
@@ -12,6 +14,7 @@ use crate::builder::Builder;
 use crate::cache::Row;
 use crate::context::Context;
 use crate::error::{BuildError, Doing, Result};
+use crate::fetch::{self, Fetched};
 use crate::{BuildRequest, copy_step, run_step, workdir_step};
 
 /// Progress, in the order it happens; steps may overlap.
@@ -44,6 +47,13 @@ pub enum Source {
 pub struct Session {
     pub builder: Arc<Builder>,
     pub context: Context,
+    /// `--build-context` folders.
+    pub contexts: BTreeMap<String, Context>,
+    /// Rows of `--cache-from`.
+    pub imported: BTreeMap<String, Row>,
+    pub epoch: Option<i64>,
+    /// Whether anything was made that was not there before.
+    pub executed: AtomicBool,
     pub request: BuildRequest,
     pub graph: Graph,
     pub events: mpsc::UnboundedSender<Event>,
@@ -58,6 +68,8 @@ pub struct Made {
     pub layers: Vec<Layer>,
     /// The topmost one is this step's own.
     pub own_layer: bool,
+    /// Not a base: it has a row in the cache.
+    pub is_step: bool,
     pub created: String,
 }
 
@@ -79,6 +91,26 @@ impl Session {
             }
             _ => e,
         }
+    }
+
+    /// A row of this machine, or of what `--cache-from` brought, which then becomes one.
+    fn cached(&self, key: &str) -> Result<Option<Row>> {
+        if let Some(row) = self.builder.cache.find(key) {
+            return Ok(Some(row));
+        }
+        let imported = self.imported.get(key).cloned();
+        if let Some(row) = &imported {
+            self.builder.cache.put(key, row)?;
+        }
+        Ok(imported)
+    }
+
+    /// The build context, or a named one.
+    pub fn context_of(&self, origin: &Origin) -> Result<&Context> {
+        let Origin::Named(name) = origin else { return Ok(&self.context) };
+        let found = self.contexts.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let missing = || BuildError::new(format!("the build context {name} was not given"));
+        found.map(|(_, context)| context).ok_or_else(missing)
     }
 
     fn may_use_cache(&self, node: NodeId) -> bool {
@@ -128,16 +160,22 @@ async fn one(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Result<Ma
         session.tell(Event::Done(node, short(&made.key), Source::Base));
         return Ok(made);
     }
-    let key = key(session, node, inputs).await?;
+    let fetched = match op {
+        Op::Copy(copying) if fetch::is_needed(op) => fetch::all(session, copying).await?,
+        _ => Vec::new(),
+    };
+    let fetched = Arc::new(fetched);
+    let key = key(session, node, inputs, &fetched).await?;
     let cached = match session.may_use_cache(node) {
-        true => session.builder.cache.find(&key),
+        true => session.cached(&key)?,
         false => None,
     };
     let source = if cached.is_some() { Source::Cache } else { Source::Execution };
     let row = match cached {
         Some(row) => row,
         None => {
-            let layer = execute(session, node, inputs).await?;
+            session.executed.store(true, Ordering::Relaxed);
+            let layer = execute(session, node, inputs, fetched).await?;
             let step = session.graph.steps.iter().find(|s| s.node == Some(node));
             let description = step.map(|s| s.text.clone()).unwrap_or_default();
             let row = Row { layer, created: now(), description };
@@ -149,7 +187,7 @@ async fn one(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Result<Ma
     let mut layers = inputs[0].layers.clone();
     let own_layer = row.layer.is_some();
     layers.extend(row.layer);
-    Ok(Made { key, layers, own_layer, created: row.created })
+    Ok(Made { key, layers, own_layer, is_step: true, created: row.created })
 }
 
 fn base(session: &Session, base: &Base) -> Result<Made> {
@@ -160,16 +198,21 @@ fn base(session: &Session, base: &Base) -> Result<Made> {
             (id.hex().to_owned(), image.layers, image.config.created.clone())
         }
     };
-    Ok(Made { key, layers, own_layer: false, created })
+    Ok(Made { key, layers, own_layer: false, is_step: false, created })
 }
 
-async fn execute(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Result<Option<Layer>> {
+async fn execute(
+    session: &Arc<Session>,
+    node: NodeId,
+    inputs: &[Made],
+    fetched: Arc<Vec<Option<Fetched>>>,
+) -> Result<Option<Layer>> {
     if matches!(session.graph.nodes[node].op, Op::Run(_)) {
         return run_step::execute(session, node, inputs).await;
     }
     let (session, inputs) = (session.clone(), inputs.to_vec());
     blocking(move || match &session.graph.nodes[node].op {
-        Op::Copy(copying) => copy_step::execute(&session, copying, &inputs),
+        Op::Copy(copying) => copy_step::execute(&session, copying, &inputs, &fetched),
         Op::Workdir { path, .. } => workdir_step::execute(&session, path, &inputs[0]),
         Op::Base(_) | Op::Run(_) => Err(BuildError::new("this step makes no files")),
     })
@@ -177,17 +220,23 @@ async fn execute(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Resul
 }
 
 /// Everything that goes into a step, as one digest.
-async fn key(session: &Arc<Session>, node: NodeId, inputs: &[Made]) -> Result<String> {
-    let (session, inputs) = (session.clone(), inputs.to_vec());
+async fn key(
+    session: &Arc<Session>,
+    node: NodeId,
+    inputs: &[Made],
+    fetched: &Arc<Vec<Option<Fetched>>>,
+) -> Result<String> {
+    let (session, inputs, fetched) = (session.clone(), inputs.to_vec(), fetched.clone());
     blocking(move || {
         let op = &session.graph.nodes[node].op;
         let recipe = match op {
-            Op::Copy(copying) => copy_step::recipe(&session, copying, &inputs)?,
+            Op::Copy(copying) => copy_step::recipe(&session, copying, &inputs, &fetched)?,
             Op::Run(running) => run_step::recipe(&session, running, &inputs)?,
             Op::Workdir { path, .. } => format!("WORKDIR\0{path}\0{}", inputs[0].key),
             Op::Base(_) => return Err(BuildError::new("a base has no recipe")),
         };
-        Ok(Digest::sha256(recipe.as_bytes()).hex().to_owned())
+        let epoch = session.epoch.map(|e| format!("\0epoch {e}")).unwrap_or_default();
+        Ok(Digest::sha256(format!("{recipe}{epoch}").as_bytes()).hex().to_owned())
     })
     .await
 }

@@ -6,13 +6,14 @@ use oci::History;
 use crate::Built;
 use crate::error::{Doing, Result};
 use crate::execute::{Made, Session, now};
+use crate::remote_cache;
 
 /// Registers the image and its names. Times are those of the steps, so that a build from the
 /// cache gives the same image again; SOURCE_DATE_EPOCH overrides them.
 pub fn image(session: &Session, made: &[Made]) -> Result<Built> {
     let (graph, request) = (&session.graph, &session.request);
     let root = &made[graph.root];
-    let epoch = request.build_args.get("SOURCE_DATE_EPOCH").map(|e| epoch(e)).transpose()?;
+    let epoch = crate::epoch::of(request)?.map(rfc3339).transpose()?;
     let mut config = graph.config.clone();
     let base_created = config.created.clone();
     let mut last = base_created.clone();
@@ -31,6 +32,13 @@ pub fn image(session: &Session, made: &[Made]) -> Result<Built> {
     }
     let newest = if last.is_empty() { now() } else { last };
     config.created = epoch.unwrap_or(newest);
+    if request.cache_inline {
+        remote_cache::write(&mut config, &remote_cache::rows(made, &root.layers))?;
+    }
+    let cache = match request.cache_export {
+        true => Some(remote_cache::export(session, made)?),
+        false => None,
+    };
     let new = NewImage {
         config,
         layers: root.layers.clone(),
@@ -38,11 +46,10 @@ pub fn image(session: &Session, made: &[Made]) -> Result<Built> {
         names: request.names.clone(),
     };
     let id = session.builder.engine.images.create_image(new)?;
-    Ok(Built { id, names: request.names.clone() })
+    Ok(Built { id, names: request.names.clone(), cache })
 }
 
-fn epoch(text: &str) -> Result<String> {
-    let invalid = || format!("invalid SOURCE_DATE_EPOCH: {text}");
-    let seconds: i64 = text.parse().doing(invalid)?;
+fn rfc3339(seconds: i64) -> Result<String> {
+    let invalid = || format!("invalid SOURCE_DATE_EPOCH: {seconds}");
     Ok(jiff::Timestamp::from_second(seconds).doing(invalid)?.to_string())
 }

@@ -16,26 +16,35 @@ mod context;
 mod copy;
 mod copy_step;
 mod emulation;
+mod epoch;
 mod error;
 mod execute;
+mod export;
+mod fetch;
 mod finish;
 mod mounts;
 mod owner;
 mod plain;
+mod raw;
 mod recover;
+mod remote_cache;
 mod rooted;
 mod run_step;
 mod select;
 mod stubs;
+mod usage;
 mod workdir_step;
 
-pub use builder::{Builder, BuilderConfig, PruneMounts};
+pub use builder::{Builder, BuilderConfig};
 pub use cache::{CacheRow, Pruned};
 pub use classic::Classic;
 pub use context::Context;
 pub use error::{BuildError, Result};
 pub use execute::{Event, Source};
+pub use export::Exporter;
 pub use plain::Plain;
+pub use raw::Raw;
+pub use usage::{PruneMounts, PruneOptions, RowKind};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,6 +74,16 @@ pub struct BuildRequest {
     pub pull: bool,
     /// By id, for `RUN --mount=type=secret`.
     pub secrets: BTreeMap<String, Vec<u8>>,
+    /// `--build-context` by name.
+    pub contexts: BTreeMap<String, Named>,
+    /// Images (names or ids) whose cache rows may be used.
+    pub cache_from: Vec<String>,
+    /// The image carries its own cache rows.
+    pub cache_inline: bool,
+    /// Everything the build made is registered as one image too ([`Built::cache`]).
+    pub cache_export: bool,
+    /// A failed RUN leaves its tree as an image ([`BuildError::tree`]), for looking into it.
+    pub keep_failed: bool,
     /// Agents' sockets by id, for `RUN --mount=type=ssh`.
     pub ssh: BTreeMap<String, PathBuf>,
     /// Credentials for the registries of base images.
@@ -90,6 +109,11 @@ impl Default for BuildRequest {
             no_cache_filter: Vec::new(),
             pull: false,
             secrets: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            cache_from: Vec::new(),
+            cache_inline: false,
+            cache_export: false,
+            keep_failed: false,
             ssh: BTreeMap::new(),
             auths: DockerConfig::default(),
             shm_size: 0,
@@ -98,11 +122,22 @@ impl Default for BuildRequest {
     }
 }
 
+/// What a name of `--build-context` stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// An image's name.
+    Image(String),
+    /// A folder of this machine.
+    Folder(PathBuf),
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
     pub id: Digest,
     pub names: Vec<Reference>,
+    /// The image that carries the cache of the whole build.
+    pub cache: Option<Digest>,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use dockerfile::{MountKind, Origin, RunMount, Running, Sharing};
 use engine::config::{BindOptions, HostConfig, Mount};
@@ -11,10 +12,10 @@ use oci::Digest;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::agent::Forwarded;
-use crate::claim::{Access, Folder, Tree};
+use crate::claim::{Access, Folder, Pad, Tree};
 use crate::error::{BuildError, Doing, Result};
 use crate::execute::{Made, Session};
-use crate::rooted;
+use crate::{rooted, usage};
 
 /// The folders of cache mounts, by id.
 pub struct Caches {
@@ -43,6 +44,9 @@ impl Caches {
     fn folder(&self, m: &RunMount) -> Result<PathBuf> {
         let path = self.root.join(Digest::sha256(m.id.as_bytes()).hex());
         let making = || format!("making the cache mount {}", m.id);
+        std::fs::create_dir_all(&self.root).doing(making)?;
+        // Beside the folder: what it is, and by its time when it was last of use.
+        std::fs::write(path.with_extension("id"), &m.id).doing(making)?;
         if !path.exists() {
             std::fs::create_dir_all(&path).doing(making)?;
             let mode = std::fs::Permissions::from_mode(m.mode.unwrap_or(0o755));
@@ -52,26 +56,24 @@ impl Caches {
         Ok(path)
     }
 
-    /// Empties all; gives the bytes of regular files that went.
-    pub fn clear(&self) -> Result<u64> {
-        let bytes = size(&self.root);
-        match std::fs::remove_dir_all(&self.root) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(e).doing(|| "emptying the cache mounts".to_owned())
-            }
-            _ => Ok(bytes),
-        }
+    /// Folder name, id, bytes and last use of each.
+    pub fn rows(&self) -> Vec<(String, String, u64, SystemTime)> {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let row = |entry: std::fs::DirEntry| {
+            let key = entry.file_name().into_string().ok().filter(|k| !k.ends_with(".id"))?;
+            let note = self.root.join(format!("{key}.id"));
+            let id = std::fs::read_to_string(&note).ok()?;
+            let used = std::fs::metadata(&note).and_then(|m| m.modified()).ok()?;
+            Some((key, id, usage::size(&entry.path()), used))
+        };
+        entries.filter_map(row).collect()
     }
-}
 
-fn size(path: &Path) -> u64 {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let of = |e: std::fs::DirEntry| match e.metadata() {
-        Ok(meta) if meta.is_dir() => size(&e.path()),
-        Ok(meta) => meta.len(),
-        Err(_) => 0,
-    };
-    entries.map(of).sum()
+    pub fn remove(&self, key: &str) -> Result<()> {
+        usage::remove_folder(&self.root.join(key))?;
+        let note = self.root.join(format!("{key}.id"));
+        std::fs::remove_file(&note).doing(|| format!("removing {}", note.display()))
+    }
 }
 
 /// The mounts of one step; what is behind them lives as long as this.
@@ -79,6 +81,7 @@ fn size(path: &Path) -> u64 {
 pub struct Mounted {
     trees: Vec<Tree>,
     folders: Vec<Folder>,
+    pads: Vec<Pad>,
     agents: Vec<Forwarded>,
     pub env: Vec<String>,
     /// Where something is mounted inside.
@@ -149,12 +152,14 @@ impl Mounted {
     fn tree(&mut self, session: &Session, m: &RunMount, from: Option<&Made>) -> Result<PathBuf> {
         let (images, work) = (&session.builder.engine.images, &session.builder.work);
         let Some(from) = from else {
-            if m.writable {
-                return Err(BuildError::new(
-                    "a writable bind of the build context is not supported yet; copy it in the step",
-                ));
+            let context = session.context_of(m.origin.as_ref().unwrap_or(&Origin::Context))?;
+            if !m.writable {
+                return Ok(context.root().to_owned());
             }
-            return Ok(session.context.root().to_owned());
+            let pad = Pad::new(context.root(), work)?;
+            let path = pad.path().to_owned();
+            self.pads.push(pad);
+            return Ok(path);
         };
         let tree = Tree::new(images, &from.layers, access(m), work)?;
         let path = tree.path().to_owned();

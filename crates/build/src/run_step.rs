@@ -28,8 +28,11 @@ pub fn recipe(session: &Session, r: &Running, inputs: &[Made]) -> Result<String>
         "RUN\0{:?}\0{:?}\0{}\0{}\0{}\0{:?}\0{:?}\0{:?}",
         r.args, r.env, r.user, r.cwd, r.network, r.mounts, r.script, keys
     );
-    for mount in r.mounts.iter().filter(|m| m.origin == Some(Origin::Context)) {
-        out += &format!("\0{}", context_digest(&session.context, &mount.source)?);
+    for mount in &r.mounts {
+        if let Some(origin @ (Origin::Context | Origin::Named(_))) = &mount.origin {
+            let context = session.context_of(origin)?;
+            out += &format!("\0{}", context_digest(context, &mount.source)?);
+        }
     }
     Ok(out)
 }
@@ -113,27 +116,65 @@ pub async fn execute(
     session.tell(Event::Container(node, id.clone()));
     let code = to_the_end(session, node, &id).await?;
     if code != 0 {
+        let tree = match session.request.keep_failed {
+            true => Some(failed_tree(session, node, inputs, id, mounted).await?),
+            false => None,
+        };
         left.remove().await?;
-        return Err(BuildError {
-            message: format!(
-                "The command '{}' returned a non-zero code: {code}",
-                run.args.join(" ")
-            ),
-            code: Some(code),
-        });
+        let command = run.args.join(" ");
+        let message = format!("The command '{command}' returned a non-zero code: {code}");
+        return Err(BuildError { message, code: Some(code), tree });
     }
-    let layer = blocking(move || commit(&engine, &id, &mounted)).await;
+    let epoch = session.epoch;
+    let layer = blocking(move || commit(&engine, &id, &mounted, epoch)).await;
     left.remove().await?;
     layer
 }
 
 /// The container's changes, without a copy: it has ended, nothing has them mounted any more.
-fn commit(engine: &Engine, id: &str, mounted: &Mounted) -> Result<Option<Layer>> {
+fn commit(
+    engine: &Engine,
+    id: &str,
+    mounted: &Mounted,
+    epoch: Option<i64>,
+) -> Result<Option<Layer>> {
     let spec = engine.images.snapshots().get(id)?;
     if let Some(upper) = &spec.upper {
         stubs::remove(upper, &spec.lower, &mounted.targets);
     }
-    claim::commit(&engine.images, id)
+    claim::commit(&engine.images, id, epoch)
+}
+
+/// What a failed step left, as an image that starts a shell where the step was.
+async fn failed_tree(
+    session: &Arc<Session>,
+    node: NodeId,
+    inputs: &[Made],
+    container: String,
+    mounted: Mounted,
+) -> Result<Digest> {
+    let (session, mut layers) = (session.clone(), inputs[0].layers.clone());
+    blocking(move || {
+        let Op::Run(run) = &session.graph.nodes[node].op else {
+            return Err(BuildError::new("this step runs nothing"));
+        };
+        let engine = &session.builder.engine;
+        layers.extend(commit(engine, &container, &mounted, None)?);
+        let platform = &session.graph.nodes[node].platform;
+        let mut config = ImageConfig {
+            os: platform.os.clone(),
+            architecture: platform.architecture.clone(),
+            comment: format!("{LABEL} {}", fresh()?),
+            ..ImageConfig::default()
+        };
+        config.config.env.clone_from(&run.env);
+        config.config.user.clone_from(&run.user);
+        config.config.working_dir.clone_from(&run.cwd);
+        config.config.cmd = Some(vec!["/bin/sh".to_owned()]);
+        let new = NewImage { config, layers, parent: None, names: Vec::new() };
+        Ok(engine.images.create_image(new)?)
+    })
+    .await
 }
 
 /// The engine starts containers of images, so the tree so far becomes one without a name.

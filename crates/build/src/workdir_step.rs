@@ -15,5 +15,5 @@ pub fn execute(session: &Session, path: &str, under: &Made) -> Result<Option<Lay
         return Ok(None);
     }
     rooted::make_folders(tree.path(), path).doing(|| format!("making {path}"))?;
-    tree.commit()
+    tree.commit(session.epoch)
 }

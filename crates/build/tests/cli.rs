@@ -3,127 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
-use std::time::{Duration, Instant};
+mod engine;
 
-struct Engine {
-    dir: tempfile::TempDir,
-    child: Child,
-}
+use std::path::Path;
+use std::process::Command;
 
-fn missing() -> Option<&'static str> {
-    let has = |program: &str| Command::new(program).arg("--help").output().is_ok();
-    if !rustix::process::geteuid().is_root() {
-        return Some("not root");
-    }
-    if !has("docker") {
-        return Some("no docker CLI");
-    }
-    (!has("busybox")).then_some("no busybox")
-}
-
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/build-engine")
-}
-
-impl Engine {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let child = spawn(dir.path());
-        let engine = Self { dir, child };
-        engine.wait();
-        engine.base();
-        engine
-    }
-
-    fn wait(&self) {
-        let end = Instant::now() + Duration::from_secs(60);
-        while std::os::unix::net::UnixStream::connect(self.dir.path().join("d.sock")).is_err() {
-            assert!(Instant::now() < end, "the engine does not answer");
-            std::thread::yield_now();
-        }
-    }
-
-    fn docker(&self, args: &[&str]) -> Output {
-        Command::new("docker")
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("DOCKER_HOST", format!("unix://{}/d.sock", self.dir.path().display()))
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .unwrap()
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        let out = self.docker(args);
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(out.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&out.stderr));
-        text
-    }
-
-    fn fails(&self, args: &[&str]) -> String {
-        let out = self.docker(args);
-        assert!(!out.status.success(), "{args:?} succeeded");
-        String::from_utf8_lossy(&out.stderr).into_owned()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.dir.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    /// `busybox:latest` out of the machine's own program.
-    fn base(&self) {
-        let script = "mkdir -p base/bin base/etc && cp \"$(command -v busybox)\" base/bin/busybox \
-            && for a in sh cat echo ls id sleep stat test; do ln -s busybox base/bin/$a; done \
-            && echo 'app:x:7:8::/:/bin/sh' > base/etc/passwd \
-            && tar -C base -cf base.tar .";
-        let dir = self.dir.path();
-        assert!(
-            Command::new("sh").args(["-c", script]).current_dir(dir).status().unwrap().success()
-        );
-        self.ok(&["import", "base.tar", "busybox:latest"]);
-    }
-}
-
-fn spawn(dir: &Path) -> Child {
-    Command::new(program())
-        .args(["--data-dir", &dir.join("data").display().to_string()])
-        .args(["--host", &format!("unix://{}/d.sock", dir.display())])
-        .args(["--name", &name()])
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        reset(&self.dir.path().join("data"));
-    }
-}
-
-fn name() -> String {
-    format!("bt{}", std::process::id())
-}
-
-/// Ends the keeper and takes away what the instance has in the kernel.
-fn reset(data: &Path) {
-    if let Ok(keeper) = runtime::Keeper::connect(&data.join("keeper")) {
-        let _ = runtime::stop(&keeper);
-    }
-    let instance = net::Instance::new(&name());
-    let _ = instance.retain(|_| false);
-    let _ = net::remove_tables(&instance);
-    let Ok(v1) = std::fs::read_dir("/sys/fs/cgroup") else { return };
-    for hierarchy in v1.flatten() {
-        let _ = std::fs::remove_dir(hierarchy.path().join(name()));
-    }
-    let _ = std::fs::remove_dir(Path::new("/sys/fs/cgroup").join(name()));
-}
+use engine::{Engine, missing, spawn};
 
 const MULTI_STAGE: &str = "FROM busybox AS one
 ENV GREETING=hello
@@ -216,7 +101,7 @@ fn failures(engine: &Engine) {
         ("FROM busybox\nRUN exit 7", "returned a non-zero code: 7"),
         ("FROM busybox\nCOPY nope /", "file not found in build context"),
         ("FROM busybox\nRNU x", "dockerfile parse error on line 2: unknown instruction: RNU"),
-        ("FROM busybox\nADD http://x/y /", "not supported yet"),
+        ("FROM busybox\nADD http://127.0.0.1:1/y /", "dial tcp 127.0.0.1:1"),
     ];
     for (text, wanted) in cases {
         engine.write("c/Bad", text);

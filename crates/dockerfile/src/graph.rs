@@ -108,7 +108,11 @@ pub struct Copying {
     pub excludes: Vec<String>,
     /// Local archives are unpacked (ADD).
     pub unpack: bool,
+    /// Archives from elsewhere are unpacked too (`--unpack`).
+    pub unpack_remote: bool,
+    /// Of a download, or the beginning of a commit.
     pub checksum: Option<String>,
+    pub keep_git_dir: bool,
 }
 
 /// RUN.

@@ -30,7 +30,7 @@ pub use graph::{
 };
 pub use heredoc::Heredoc;
 pub use instruction::{Command, CopyFlags, Form, Instruction, MountKind, MountSpec, Sharing};
-pub use lint::{Warning, lint};
+pub use lint::{Warning, lint, report};
 pub use lower::{KnownImage, Lowered, NamedContext, Options, Wanted, lower};
 pub use parse::{Dockerfile, parse};
 pub use problem::{Problem, Result};

@@ -39,6 +39,30 @@ pub fn lint(file: &Dockerfile, check: &Check) -> Vec<Warning> {
     out
 }
 
+/// One finding as `docker build --check` prints it: rule, words, and the lines around it.
+pub fn report(file: &Dockerfile, name: &str, warning: &Warning) -> String {
+    let mut slug = String::new();
+    for c in warning.rule.chars() {
+        if c.is_ascii_uppercase() && slug.ends_with(|p: char| p.is_ascii_lowercase()) {
+            slug.push('-');
+        }
+        slug.push(c.to_ascii_lowercase());
+    }
+    let slug = slug.replace("jsonargs", "json-args");
+    let mut out = format!(
+        "WARNING: {} - https://docs.docker.com/go/dockerfile/rule/{slug}/\n{}\n{name}:{}\n{RULER}\n",
+        warning.rule, warning.detail, warning.line
+    );
+    let lines = file.text.lines().enumerate().map(|(n, text)| (n + 1, text));
+    for (n, text) in lines.filter(|(n, _)| n.abs_diff(warning.line) <= 2) {
+        let mark = if n == warning.line { ">>>" } else { "   " };
+        out += &format!("{n:>4} | {mark} {text}\n");
+    }
+    out + RULER + "\n\n"
+}
+
+const RULER: &str = "--------------------";
+
 type Say<'a> = &'a mut dyn FnMut(&'static str, usize, String);
 
 fn word(text: &str) -> &str {

@@ -272,7 +272,7 @@ impl Lowering<'_> {
         let mut base = Base::Scratch;
         let mut parent = None;
         match self.options.images.get(&wanted) {
-            _ if name == "scratch" => config.config.env = vec![DEFAULT_PATH.to_owned()],
+            _ if name == "scratch" => {}
             Some(known) => {
                 config = known.config.clone();
                 base = Base::Image(known.id.clone());
@@ -280,6 +280,10 @@ impl Lowering<'_> {
             }
             None if !self.missing.contains(&wanted) => self.missing.push(wanted),
             None => {}
+        }
+        // Images without one get the usual (BuildKit `toDispatchState`).
+        if !config.config.env.iter().any(|e| e.starts_with("PATH=")) {
+            config.config.env.push(DEFAULT_PATH.to_owned());
         }
         let root = self.base(base, platform, line);
         let (args, history) = (Vec::new(), Vec::new());

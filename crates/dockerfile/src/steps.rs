@@ -65,6 +65,7 @@ pub fn copying(c: &CopyFlags, add: bool, origin: Origin, g: &Ground<'_>) -> Resu
         let content = expanded.unwrap_or_else(|| doc.content.clone());
         sources.push(Source::Inline { name: doc.name.clone(), content });
     }
+    sums(c, &sources)?;
     let dest = g.word(&c.dest)?;
     if dest.is_empty() {
         return Err("the destination is empty after expansion".to_owned());
@@ -89,8 +90,22 @@ pub fn copying(c: &CopyFlags, add: bool, origin: Origin, g: &Ground<'_>) -> Resu
         parents: c.parents,
         excludes: c.excludes.iter().map(|e| g.word(e)).collect::<Result<_>>()?,
         unpack: c.unpack.unwrap_or(add),
+        unpack_remote: c.unpack == Some(true),
         checksum: c.checksum.as_deref().map(|s| g.word(s)).transpose()?,
+        keep_git_dir: c.keep_git_dir,
     })
+}
+
+/// `--checksum` is for one source from elsewhere (BuildKit `dispatchCopy`).
+fn sums(c: &CopyFlags, sources: &[Source]) -> Result<()> {
+    if c.checksum.is_none() {
+        return Ok(());
+    }
+    match sources {
+        [Source::Url(_) | Source::Git(_)] => Ok(()),
+        [_] => Err("checksum can't be specified for non-HTTP(S) and non-Git sources".to_owned()),
+        _ => Err("checksum can't be specified for multiple sources".to_owned()),
+    }
 }
 
 fn mode(text: &str) -> Result<u32> {
@@ -104,7 +119,7 @@ fn mode(text: &str) -> Result<u32> {
 
 fn source(text: &str, add: bool) -> Source {
     let url = text.starts_with("http://") || text.starts_with("https://");
-    let git = text.starts_with("git@") || text.starts_with("git://");
+    let git = ["git@", "git://", "ssh://"].iter().any(|p| text.starts_with(p));
     match () {
         () if add && (git || url && git_path(text)) => Source::Git(text.to_owned()),
         () if add && url => Source::Url(text.to_owned()),

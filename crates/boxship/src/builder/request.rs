@@ -7,47 +7,135 @@ use docker_http::{Query, Refusal};
 use image::DockerConfig;
 use oci::{Platform, Reference};
 
+use super::words::{self, Typed};
+
+/// How progress is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The classic builder's lines.
+    Classic,
+    Plain,
+    RawJson,
+    /// Only the image's id.
+    Quiet,
+}
+
+/// Everything a caller says; files are still in the body.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub request: BuildRequest,
+    pub progress: Progress,
+    /// Instead of a posted context: a git address or a URL.
+    pub remote: Option<String>,
+    /// Whether `.boxship/` of the tar is the request's.
+    pub reserved: bool,
+    /// The build checks alone.
+    pub check: bool,
+    /// `--build-context` that is not in the tar.
+    pub contexts: BTreeMap<String, String>,
+    pub outputs: Vec<Typed>,
+    pub cache_from: Vec<Typed>,
+    pub cache_to: Vec<Typed>,
+}
+
 /// The query's words; moby `daemon/server/router/build/build_routes.go`.
-pub fn read(query: &Query, headers: &http::HeaderMap) -> Result<BuildRequest, Refusal> {
-    if !query.get("remote").is_empty() {
-        let text = "building from a remote context is not supported yet; send the context";
-        return Err(Refusal::bad_request(text));
-    }
-    if !matches!(query.get("outputs"), "" | "null" | "[]") {
-        return Err(Refusal::bad_request("--output is not supported yet by this endpoint"));
-    }
-    for key in ["cachefrom", "ulimits", "cpushares", "cpusetcpus", "cpuperiod", "cpuquota"] {
+pub fn read(query: &Query, headers: &http::HeaderMap) -> Result<Order, Refusal> {
+    for key in ["ulimits", "cpushares", "cpusetcpus", "cpuperiod", "cpuquota"] {
         if !matches!(query.get(key), "" | "0" | "null" | "[]") {
             let text = format!("the build parameter {key:?} is not supported yet; leave it out");
             return Err(Refusal::bad_request(text));
         }
     }
+    let progress = match query.get("progress") {
+        _ if query.flag("q") => Progress::Quiet,
+        "" => Progress::Classic,
+        "plain" => Progress::Plain,
+        "rawjson" => Progress::RawJson,
+        other => return Err(Refusal::bad_request(format!("unknown progress {other:?}"))),
+    };
+    let order = Order {
+        request: request(query, headers)?,
+        progress,
+        remote: Some(query.get("remote").to_owned()).filter(|r| !r.is_empty()),
+        reserved: query.flag("boxship"),
+        check: query.flag("check"),
+        contexts: words::map(query, "buildcontexts")?,
+        outputs: words::typed(query, "outputs")?,
+        cache_from: words::typed(query, "cachefrom")?,
+        cache_to: words::typed(query, "cacheto")?,
+    };
+    check(order)
+}
+
+/// Refuses kinds and attributes that would have no effect.
+fn check(mut order: Order) -> Result<Order, Refusal> {
+    let unknown = |what: &str, kind: &str| {
+        Err(Refusal::bad_request(format!("{what} type={kind} is not supported yet")))
+    };
+    for output in &order.outputs {
+        match output.kind.as_str() {
+            "image" | "registry" => output.only(&["name", "push"])?,
+            "local" | "tar" | "oci" | "docker" => output.only(&["dest", "name"])?,
+            kind => return unknown("--output", kind),
+        }
+        for name in output.attr("name").split(',').filter(|n| !n.is_empty()) {
+            order.request.names.push(reference(name)?);
+        }
+    }
+    for from in &order.cache_from {
+        match from.kind.as_str() {
+            "registry" => from.only(&["ref"])?,
+            "local" => from.only(&["src"])?,
+            kind => return unknown("--cache-from", kind),
+        }
+    }
+    for to in &order.cache_to {
+        match to.kind.as_str() {
+            "inline" => order.request.cache_inline = true,
+            "registry" => to.only(&["ref", "mode"])?,
+            "local" => to.only(&["dest", "mode"])?,
+            kind => return unknown("--cache-to", kind),
+        }
+        order.request.cache_export |= to.kind != "inline";
+    }
+    Ok(order)
+}
+
+pub fn reference(name: &str) -> Result<Reference, Refusal> {
+    Reference::parse_tagged(name)
+        .map_err(|e| Refusal::bad_request(format!("invalid reference format: {e}")))
+}
+
+fn request(query: &Query, headers: &http::HeaderMap) -> Result<BuildRequest, Refusal> {
     let text = |key: &str, default: &str| match query.get(key) {
         "" => default.to_owned(),
         value => value.to_owned(),
     };
-    let names = query.all("t").filter(|t| !t.is_empty()).map(|t| {
-        Reference::parse_tagged(t)
-            .map_err(|e| Refusal::bad_request(format!("invalid reference format: {e}")))
-    });
+    let list = |key: &str| query.all(key).filter(|v| !v.is_empty()).map(str::to_owned).collect();
     let platform = match query.get("platform") {
         "" => Platform::host(),
         platform => Platform::parse(platform).map_err(Refusal::bad_request)?,
     };
+    let build_args = words::map(query, "buildargs")?;
+    let ssh = words::map(query, "ssh")?.into_iter().map(|(id, path)| (id, path.into()));
     Ok(BuildRequest {
         dockerfile: text("dockerfile", "Dockerfile"),
-        names: names.collect::<Result<_, _>>()?,
+        names: query.all("t").filter(|t| !t.is_empty()).map(reference).collect::<Result<_, _>>()?,
         target: Some(query.get("target").to_owned()).filter(|t| !t.is_empty()),
-        build_args: map(query, "buildargs")?,
-        labels: map(query, "labels")?,
+        cache_inline: build_args.get("BUILDKIT_INLINE_CACHE").is_some_and(|v| v == "1"),
+        build_args,
+        labels: words::map(query, "labels")?,
         platform,
         network: text("networkmode", "default"),
-        extra_hosts: query.all("extrahosts").filter(|h| !h.is_empty()).map(str::to_owned).collect(),
+        extra_hosts: list("extrahosts"),
         no_cache: query.flag("nocache"),
+        no_cache_filter: list("nocachefilter"),
         pull: query.flag("pull"),
+        keep_failed: query.flag("debugshell"),
         shm_size: query.number("shmsize")?.unwrap_or(0),
         memory: query.number("memory")?.unwrap_or(0),
         auths: registry_config(headers)?,
+        ssh: ssh.collect(),
         ..BuildRequest::default()
     })
 }
@@ -70,15 +158,4 @@ fn registry_config(headers: &http::HeaderMap) -> Result<DockerConfig, Refusal> {
     }
     let auths = serde_json::from_slice(&bytes).map_err(|e| bad(&e))?;
     Ok(DockerConfig { auths, ..DockerConfig::default() })
-}
-
-/// A JSON object of texts; nulls (`--build-arg X` without a value and none set) are left out.
-fn map(query: &Query, key: &str) -> Result<BTreeMap<String, String>, Refusal> {
-    let text = match query.get(key) {
-        "" => "{}",
-        text => text,
-    };
-    let parsed: BTreeMap<String, Option<String>> = serde_json::from_str(text)
-        .map_err(|e| Refusal::bad_request(format!("error reading {key}: {e}")))?;
-    Ok(parsed.into_iter().filter_map(|(k, v)| Some((k, v?))).collect())
 }
