@@ -8,9 +8,10 @@ use crate::networks::{self, Networks, Turn};
 use crate::presence::Claim;
 use crate::server::{ControlPlane, common, data_dir, runtime, stopped};
 use crate::{detach, unit};
+use api::{Call, Patch, PatchKind, Verb};
 use clap::{ArgMatches, Command};
 use client::Client;
-use meta::Identity;
+use meta::{Gvr, Identity};
 use node::{Node, NodeConfig};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -66,6 +67,7 @@ fn serve(args: &ArgMatches) -> Result<ExitCode, Failure> {
             .await
             .map_err(|e| Failure::new("register the node", e))?;
         drop(turn);
+        mark_as_control_plane(&plane, &node_name()).await?;
         if let Ok(address) = inside {
             plane.serve_also(address).await;
         }
@@ -86,6 +88,21 @@ fn serve(args: &ArgMatches) -> Result<ExitCode, Failure> {
         plane.stop().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Gives the node its role, as kubeadm does. A node may not do that itself (NodeRestriction).
+async fn mark_as_control_plane(plane: &ControlPlane, node: &str) -> Result<(), Failure> {
+    let administrator = Identity {
+        name: "kubernetes-admin".into(),
+        groups: vec!["system:masters".into()],
+        ..Identity::default()
+    };
+    let client = Client::new(plane.api.clone(), plane.store.clone(), administrator, "boxship");
+    let labels = json!({ "node-role.kubernetes.io/control-plane": "" });
+    let patch = Patch { kind: PatchKind::Merge, body: json!({ "metadata": { "labels": labels } }) };
+    let call = Call::new(Verb::Patch(patch), Gvr::new("", "v1", "nodes"), "", node);
+    let marked = client.call(&call).await;
+    marked.map(drop).map_err(|e| Failure::new(format!("give the node {node:?} its role"), e))
 }
 
 /// What `boxship status` and its like need to know.

@@ -46,7 +46,9 @@ impl Ship {
 
     fn kubectl(&self, words: &[&str]) -> String {
         let mut kubectl = Command::new("kubectl");
-        kubectl.env("KUBECONFIG", kubeconfig()).args(["--context", &format!("boxship-{}", self.name)]);
+        kubectl
+            .env("KUBECONFIG", kubeconfig())
+            .args(["--context", &format!("boxship-{}", self.name)]);
         text(kubectl.args(words).output().unwrap())
     }
 
@@ -56,17 +58,52 @@ impl Ship {
         std::fs::create_dir_all(&root).unwrap();
         std::fs::copy("/bin/busybox", root.join("busybox")).unwrap();
         let tar = self.dir.join("rootfs.tar");
-        let pack = Command::new("tar").arg("-C").arg(self.dir.join("rootfs")).arg("-cf").arg(&tar).arg(".").status();
+        let pack = Command::new("tar")
+            .arg("-C")
+            .arg(self.dir.join("rootfs"))
+            .arg("-cf")
+            .arg(&tar)
+            .arg(".")
+            .status();
         assert!(pack.unwrap().success());
         let host = format!("unix://{}", self.dir.join("docker.sock").display());
-        text(Command::new("docker").args(["-H", &host, "import"]).arg(&tar).arg("busybox:latest").output().unwrap());
-        let script = format!("busybox mkdir /www; echo {what} > /www/index.html; exec busybox httpd -f -p 8080 -h /www");
-        self.kubectl(&["create", "deployment", "web", "--image=busybox", "--replicas=2", "--", "/bin/busybox", "sh", "-c", &script]);
+        text(
+            Command::new("docker")
+                .args(["-H", &host, "import"])
+                .arg(&tar)
+                .arg("busybox:latest")
+                .output()
+                .unwrap(),
+        );
+        let script = format!(
+            "busybox mkdir /www; echo {what} > /www/index.html; exec busybox httpd -f -p 8080 -h /www"
+        );
+        self.kubectl(&[
+            "create",
+            "deployment",
+            "web",
+            "--image=busybox",
+            "--replicas=2",
+            "--",
+            "/bin/busybox",
+            "sh",
+            "-c",
+            &script,
+        ]);
         self.kubectl(&["patch", "deployment", "web", "--type=json", "-p", r#"[{"op":"replace","path":"/spec/template/spec/containers/0/imagePullPolicy","value":"IfNotPresent"}]"#]);
-        self.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080", "--type=LoadBalancer"]);
+        self.kubectl(&[
+            "expose",
+            "deployment",
+            "web",
+            "--port=80",
+            "--target-port=8080",
+            "--type=LoadBalancer",
+        ]);
         self.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
         let path = "jsonpath={.status.loadBalancer.ingress[0].ip}";
-        eventually("the load balancer's address", || !self.kubectl(&["get", "service", "web", "-o", path]).is_empty());
+        eventually("the load balancer's address", || {
+            !self.kubectl(&["get", "service", "web", "-o", path]).is_empty()
+        });
         format!("{}:80", self.kubectl(&["get", "service", "web", "-o", path]))
     }
 }
@@ -77,7 +114,8 @@ fn kubeconfig() -> PathBuf {
 }
 
 fn text(output: Output) -> String {
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{errors}");
     said.into_owned()
 }
@@ -161,8 +199,21 @@ fn the_doctor_looks_at_everything_and_the_unit_is_printed() {
         return;
     }
     let ship = Ship::new("doctor");
-    let said = text(ship.boxship("doctor", &["--listen", &ship.listen, "--docker-host", "unix:///tmp/nobody.sock"]));
-    for check in ["cgroups", "overlayfs", "nf_tables", "br_netfilter", "ip_forward", "capabilities", "disk", "clock", "CA bundle"] {
+    let said = text(ship.boxship(
+        "doctor",
+        &["--listen", &ship.listen, "--docker-host", "unix:///tmp/nobody.sock"],
+    ));
+    for check in [
+        "cgroups",
+        "overlayfs",
+        "nf_tables",
+        "br_netfilter",
+        "ip_forward",
+        "capabilities",
+        "disk",
+        "clock",
+        "CA bundle",
+    ] {
         assert!(said.lines().any(|line| line[6..].starts_with(check)), "{said} lacks {check}");
     }
     let unit = text(ship.boxship("up", &["--print-unit", "--name", "edge"]));

@@ -93,6 +93,8 @@ fn fill(path: &std::path::Path) {
     let of = format!("of={}", path.display());
     let filled = Command::new("dd").args(["if=/dev/zero", &of, "bs=1M"]).output().unwrap();
     assert!(!filled.status.success(), "the disk is larger than it should be");
-    let rest = Command::new("dd").args(["if=/dev/zero", &of, "bs=512", "oflag=append", "conv=notrunc"]).output();
+    let rest = Command::new("dd")
+        .args(["if=/dev/zero", &of, "bs=512", "oflag=append", "conv=notrunc"])
+        .output();
     assert!(!rest.unwrap().status.success());
 }

@@ -70,7 +70,6 @@ pub(crate) async fn register(
         "kubernetes.io/arch": arch,
         "beta.kubernetes.io/os": "linux",
         "beta.kubernetes.io/arch": arch,
-        "node-role.kubernetes.io/control-plane": "",
     });
     let node = json!({
         "apiVersion": "v1",
