@@ -4,7 +4,7 @@
 //! with the built examples `cycle` and `engine`; without it they are built.
 
 mod images;
-mod peers;
+pub mod peers;
 
 use super::race::{Runner, race};
 use super::report::{Figure, Report};
