@@ -16,6 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request};
 use hyper::body::Incoming;
 use meta::{Identity, Problem, Reason, Time};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,6 +29,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whom the client certificate names; why it does not hold.
     pub certificate: Result<Option<Identity>, String>,
+    /// The certificate is that of a proxy in front of us: its headers say who asks.
+    pub speaks_for_others: bool,
 }
 
 /// What a request is, before its body.
@@ -107,23 +110,28 @@ fn enter(
 
 /// What the connection and the request's headers present.
 struct Presented<'a> {
-    certificate: Option<&'a Identity>,
+    certificate: Option<Cow<'a, Identity>>,
     authorization: String,
 }
 
 impl Presented<'_> {
     fn borrow(&self) -> Credentials<'_> {
-        Credentials { certificate: self.certificate, authorization: &self.authorization }
+        Credentials { certificate: self.certificate.as_deref(), authorization: &self.authorization }
     }
 }
 
 fn credentials<'a>(peer: &'a Peer, request: &Request<Incoming>) -> Result<Presented<'a>, Problem> {
+    let spoken = peer.speaks_for_others.then(|| intake::remote(request.headers())).flatten();
+    if let Some(identity) = spoken {
+        let certificate = Some(Cow::Owned(identity));
+        return Ok(Presented { certificate, authorization: String::new() });
+    }
     let certificate = peer.certificate.as_ref().map_err(|why| {
         tracing::info!("client certificate of {}: {why}", peer.address);
         Problem::new(Reason::Unauthorized, "Unauthorized")
     })?;
     let authorization = intake::authorization(request.headers());
-    Ok(Presented { certificate: certificate.as_ref(), authorization })
+    Ok(Presented { certificate: certificate.as_ref().map(Cow::Borrowed), authorization })
 }
 
 /// Ends the audit trail: when a watch or stream has begun, or when the answer is ready.

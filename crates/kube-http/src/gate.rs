@@ -1,10 +1,12 @@
 //! Crate `auth` with its keys and clock: what the pipeline asks about access and tokens.
 
+use arc_swap::ArcSwapOption;
 use auth::{Access, Authenticator, Authority, Credentials, Impersonation, TokenKeys};
 use kinds::{Attributes, Authorizer, Decision, Tokens};
 use meta::{Identity, Problem, Time, Value};
 use pki::SigningKey;
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use store::{Object, View};
 
 /// `--service-account-issuer`.
@@ -18,28 +20,41 @@ struct Parts {
     authority: Authority,
     authenticator: Authenticator,
     signing: SigningKey,
-    keys: OnceLock<TokenKeys>,
+    /// Absent until the signing key of a new cluster is made.
+    keys: ArcSwapOption<TokenKeys>,
 }
 
 impl Gate {
     pub fn new(authenticator: Authenticator, signing: SigningKey) -> Self {
-        let (authority, keys) = (Authority::default(), OnceLock::new());
+        let (authority, keys) = (Authority::default(), ArcSwapOption::empty());
         Self(Arc::new(Parts { authority, authenticator, signing, keys }))
     }
 
     /// The token keys, unless the signing key is still being made (then there are no tokens either).
-    fn keys(&self) -> Option<&TokenKeys> {
+    fn keys(&self) -> Option<Arc<TokenKeys>> {
         let parts = &self.0;
-        parts.keys.get().or_else(|| {
-            let keys = TokenKeys::new(ISSUER, parts.signing.ready()?.ok()?, Vec::new()).ok()?;
-            Some(parts.keys.get_or_init(|| keys))
+        parts.keys.load_full().or_else(|| {
+            let keys = Arc::new(token_keys(&parts.signing).ok()?);
+            // Whoever was faster made the same ones, or newer ones.
+            parts.keys.compare_and_swap(&None::<Arc<TokenKeys>>, Some(keys));
+            parts.keys.load_full()
         })
     }
 
     /// As [`Gate::keys`], but waits for the signing key.
-    fn await_keys(&self) -> Result<&TokenKeys, Problem> {
+    fn await_keys(&self) -> Result<Arc<TokenKeys>, Problem> {
         self.0.signing.wait().map_err(Problem::internal)?;
         self.keys().ok_or_else(|| Problem::internal("the token signing key is unusable"))
+    }
+
+    /// Takes the signing keys as they are in the data directory now: after [`pki::rotate_signing_key`].
+    ///
+    /// # Errors
+    /// When they cannot be used; those in use stay in use.
+    pub fn reload(&self, data_dir: &Path) -> Result<(), String> {
+        let signing = SigningKey::read(data_dir).map_err(|e| e.to_string())?;
+        self.0.keys.store(Some(Arc::new(token_keys(&signing)?)));
+        Ok(())
     }
 
     /// Whether asking for a token would block.
@@ -61,10 +76,12 @@ impl Gate {
         view: &View,
         now: Time,
     ) -> Result<Identity, Problem> {
-        self.0.authenticator.identify(credentials, self.keys(), view, now).map_err(|why| {
-            tracing::info!("unauthenticated: {}", why.0);
-            why.into()
-        })
+        self.0.authenticator.identify(credentials, self.keys().as_deref(), view, now).map_err(
+            |why| {
+                tracing::info!("unauthenticated: {}", why.0);
+                why.into()
+            },
+        )
     }
 
     /// # Errors
@@ -110,8 +127,15 @@ impl Gate {
     /// # Errors
     /// When the key cannot be used.
     pub fn jwks(&self) -> Result<Value, Problem> {
-        self.await_keys().map(TokenKeys::jwks)
+        self.await_keys().map(|keys| keys.jwks())
     }
+}
+
+fn token_keys(signing: &SigningKey) -> Result<TokenKeys, String> {
+    let current = signing.ready().ok_or("the signing key is still being made")??;
+    let older = signing.older().map(|older| TokenKeys::new(ISSUER, older, Vec::new())).transpose();
+    let older = older.map_err(|e| e.to_string())?.map(|keys| keys.verifier().clone());
+    TokenKeys::new(ISSUER, current, older.into_iter().collect()).map_err(|e| e.to_string())
 }
 
 impl Authorizer for Gate {
@@ -157,10 +181,10 @@ impl Tokens for Gate {
     ) -> Result<Value, Problem> {
         let keys = self.await_keys()?;
         let plan = auth::plan_token(account, &request, &keys.audiences, view)?;
-        Ok(auth::mint(plan, keys, &uuid::Uuid::new_v4().to_string(), now))
+        Ok(auth::mint(plan, &keys, &uuid::Uuid::new_v4().to_string(), now))
     }
 
     fn review(&self, review: Value, now: Time, view: &View) -> Result<Value, Problem> {
-        auth::token_review(review, &self.0.authenticator, self.keys(), view, now)
+        auth::token_review(review, &self.0.authenticator, self.keys().as_deref(), view, now)
     }
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use meta::{Problem, Reason};
+use meta::{Identity, Problem, Reason};
 
 /// Browsers cannot set headers on a WebSocket: the token hides in a subprotocol.
 const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
@@ -52,6 +52,26 @@ pub fn impersonation(headers: &HeaderMap) -> Impersonation {
         }
     }
     out
+}
+
+/// Whom a proxy in front of us speaks for: the `X-Remote-*` headers named in the ConfigMap
+/// `extension-apiserver-authentication` (k8s.io/apiserver `pkg/authentication/request/headerrequest`).
+pub fn remote(headers: &HeaderMap) -> Option<Identity> {
+    let name = Some(header(headers, "x-remote-user")).filter(|name| !name.is_empty())?;
+    let mut out = Identity {
+        name: name.into(),
+        uid: header(headers, "x-remote-uid").into(),
+        ..Identity::default()
+    };
+    for (name, value) in headers {
+        let (name, value) = (name.as_str(), value.to_str().unwrap_or(""));
+        if name == "x-remote-group" {
+            out.groups.push(value.into());
+        } else if let Some(key) = name.strip_prefix("x-remote-extra-") {
+            out.extra.entry(decoded(key)).or_default().push(value.into());
+        }
+    }
+    Some(out)
 }
 
 /// Percent-decoded; bytes that are not UTF-8 become U+FFFD, a broken escape stays as it is.

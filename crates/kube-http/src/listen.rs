@@ -95,14 +95,20 @@ async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> Option<TlsS
     }
 }
 
+/// The only proxy we know (`--requestheader-allowed-names`).
+const PROXY: &str = "front-proxy-client";
+
 /// Who the client certificate names; verified once per connection.
 fn peer(server: &Server, tls: &TlsStream<TcpStream>, address: SocketAddr) -> Peer {
     let Some(chain) = tls.get_ref().1.peer_certificates() else {
-        return Peer { address, certificate: Ok(None) };
+        return Peer { address, certificate: Ok(None), speaks_for_others: false };
     };
-    let verified = server.deps.pki.clients().verify(chain).map_err(|e| e.to_string());
-    let certificate = verified.map(|()| auth::identity_of_certificate(&chain[0]));
-    Peer { address, certificate }
+    let named = auth::identity_of_certificate(&chain[0]);
+    let pki = &server.deps.pki;
+    let speaks_for_others =
+        named.as_ref().is_some_and(|who| who.name == PROXY) && pki.proxies().verify(chain).is_ok();
+    let verified = pki.clients().verify(chain).map_err(|e| e.to_string());
+    Peer { address, certificate: verified.map(|()| named), speaks_for_others }
 }
 
 async fn http2(

@@ -285,3 +285,59 @@ async fn plain_http_is_told_what_is_wrong() {
     assert_eq!(fixture.stranger().await.get("/livez").await.code, 200);
     fixture.cluster.stop().await;
 }
+
+const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+#[tokio::test]
+async fn a_proxy_in_front_speaks_for_others_and_nobody_else_does() {
+    let fixture = Fixture::new().await;
+    let (address, pki) = (fixture.cluster.address, fixture.cluster.pki());
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-remote-user", "jane"),
+        ("x-remote-group", "devs"),
+        ("x-remote-extra-example.com%2fscopes", "a"),
+    ];
+    let review = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+    let proxy = pki.front_proxy_client(now()).expect("a certificate");
+    let mut proxy = Client::connect(address, pki, Some(&proxy)).await;
+    let jane = proxy.ask("POST", WHO, &headers, review.to_vec()).await.json();
+    assert_eq!(
+        jane["status"]["userInfo"],
+        json!({
+            "username": "jane", "groups": ["devs", "system:authenticated"],
+            "extra": { "example.com/scopes": ["a"] },
+        })
+    );
+    let nobody = proxy.ask("POST", WHO, &headers[..1], review.to_vec()).await;
+    assert_eq!(nobody.code, 401, "a proxy that names nobody is nobody here");
+    // A name on the list of proxies, signed by another authority: a client like any other.
+    let fake = pki::Subject::new("front-proxy-client", &[]);
+    let fake = pki.issue(&fake, &pki::Purpose::Client, now()).expect("a certificate");
+    let mut fake = Client::connect(address, pki, Some(&fake)).await;
+    let who = fake.ask("POST", WHO, &headers, review.to_vec()).await.json();
+    assert_eq!(who["status"]["userInfo"]["username"], "front-proxy-client");
+    let mut admin = fixture.admin().await;
+    let who = admin.ask("POST", WHO, &headers, review.to_vec()).await.json();
+    assert_eq!(who["status"]["userInfo"]["username"], "kubernetes-admin");
+    fixture.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn certificates_are_renewed_without_a_restart() {
+    let fixture = Fixture::new().await;
+    let pki = fixture.cluster.pki();
+    let mut old = fixture.admin().await;
+    assert_eq!(old.get(MAPS).await.code, 200);
+    let shown = |client: &Client| client.server_certificate().to_vec();
+    let before = shown(&old);
+    assert_eq!(shown(&fixture.admin().await), before);
+    // As if it were about to expire: the next look of the server's timer makes a new one.
+    std::fs::remove_file(fixture.dir.path().join("pki/apiserver.crt")).expect("there is one");
+    pki.renew(now()).expect("renewed");
+    let mut new = fixture.admin().await;
+    assert_ne!(shown(&new), before, "new connections are shown the new one");
+    assert_eq!(new.get(MAPS).await.code, 200);
+    assert_eq!(old.get(MAPS).await.code, 200, "old connections go on");
+    fixture.cluster.stop().await;
+}

@@ -16,5 +16,5 @@ pub use ca::{Issued, Purpose, Subject};
 pub use clients::ClientCertificates;
 pub use files::PkiError;
 pub use kubeconfig::{Context, remove_context, write_kubeconfig};
-pub use signing::SigningKey;
+pub use signing::{SigningKey, rotate_signing_key};
 pub use store::{Kubeconfig, Names, Pki};

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 const BITS: usize = 2048;
+const CURRENT: &str = "sa.key";
+const OLDER: &str = "sa-old.key";
 
 /// The key, now or soon.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct SigningKey(Arc<Slot>);
 
 #[derive(Default)]
 struct Slot {
+    /// The key before this one, whose tokens are still good.
+    older: Option<Vec<u8>>,
     key: OnceLock<Result<Vec<u8>, String>>,
     done: Mutex<bool>,
     waiting: Condvar,
@@ -26,10 +30,10 @@ struct Slot {
 impl SigningKey {
     /// Reads `sa.key`; when there is none, starts making one.
     pub(crate) fn open(dir: &Path) -> Result<Self, PkiError> {
-        let path = dir.join("sa.key");
-        let slot = Arc::new(Slot::default());
-        match read(&path)? {
-            Some(pem) => slot.fill(Ok(from_pem(&pem).map_err(|e| PkiError::new(&path, e))?)),
+        let path = dir.join(CURRENT);
+        let slot = Arc::new(Slot { older: der(&dir.join(OLDER))?, ..Slot::default() });
+        match der(&path)? {
+            Some(key) => slot.fill(Ok(key)),
             None => {
                 let (slot, dir) = (slot.clone(), dir.to_path_buf());
                 std::thread::Builder::new()
@@ -40,6 +44,11 @@ impl SigningKey {
             }
         }
         Ok(Self(slot))
+    }
+
+    /// PKCS#8 DER of the key before the last rotation.
+    pub fn older(&self) -> Option<&[u8]> {
+        self.0.older.as_deref()
     }
 
     /// PKCS#8 DER, when it is there already.
@@ -57,6 +66,36 @@ impl SigningKey {
         drop(held.unwrap_or_else(PoisonError::into_inner));
         self.ready().expect("filled before it is marked done")
     }
+}
+
+/// Makes a fresh key the signing one in `<data_dir>/pki` and keeps the one before it, forgetting any older. A
+/// running server reads them with [`SigningKey::read`].
+///
+/// # Errors
+/// When a key cannot be read, made or written; the key in use stays in use.
+pub fn rotate_signing_key(data_dir: &Path) -> Result<(), PkiError> {
+    let dir = data_dir.join("pki");
+    let path = dir.join(CURRENT);
+    let Some(current) = read(&path)? else {
+        return Err(PkiError::new(&path, "there is no signing key yet"));
+    };
+    write(&dir.join(OLDER), &current, Secrecy::Private)?;
+    make(&dir).map(drop).map_err(|e| PkiError::new(&path, e))
+}
+
+impl SigningKey {
+    /// The keys as they are in `<data_dir>/pki` now.
+    ///
+    /// # Errors
+    /// When one cannot be read or understood.
+    pub fn read(data_dir: &Path) -> Result<Self, PkiError> {
+        Self::open(&data_dir.join("pki"))
+    }
+}
+
+fn der(path: &Path) -> Result<Option<Vec<u8>>, PkiError> {
+    let pem = read(path)?;
+    pem.map(|pem| from_pem(&pem).map_err(|e| PkiError::new(path, e))).transpose()
 }
 
 impl Slot {

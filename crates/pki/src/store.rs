@@ -27,6 +27,7 @@ pub struct Pki {
     front_proxy: Ca,
     serving: Arc<Serving>,
     clients: ClientCertificates,
+    proxies: ClientCertificates,
     signing: SigningKey,
     kubeconfigs: Mutex<Vec<Kubeconfig>>,
 }
@@ -105,10 +106,13 @@ impl Pki {
         let issued = serving_certificate(&dir, &ca, &names, now)?;
         let serving = Serving::new(&issued).map_err(|e| PkiError::new(&path, e))?;
         let clients = ClientCertificates::new(&ca.certificate, &dir.join("ca.crt"))?;
+        let proxies =
+            ClientCertificates::new(&front_proxy.certificate, &dir.join("front-proxy-ca.crt"))?;
         let signing = SigningKey::open(&dir)?;
         let serving = Arc::new(serving);
         let kubeconfigs = Mutex::default();
-        let pki = Self { dir, names, ca, front_proxy, serving, clients, signing, kubeconfigs };
+        let pki =
+            Self { dir, names, ca, front_proxy, serving, clients, proxies, signing, kubeconfigs };
         pki.renew_clients(now)?;
         Ok(pki)
     }
@@ -238,6 +242,11 @@ impl Pki {
 
     pub const fn clients(&self) -> &ClientCertificates {
         &self.clients
+    }
+
+    /// Verifies proxies in front of the API server, which speak for others (`--requestheader-client-ca-file`).
+    pub const fn proxies(&self) -> &ClientCertificates {
+        &self.proxies
     }
 
     /// For the API server's listener.

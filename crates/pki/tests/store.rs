@@ -118,3 +118,20 @@ fn a_kept_kubeconfig_follows_the_renewed_certificate() {
     pki.renew(now().plus_secs(300 * 86400)).expect("renewed");
     assert_ne!(fs::read_to_string(&path).expect("read"), before);
 }
+
+#[test]
+fn a_rotated_signing_key_leaves_the_one_before_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    assert!(pki::rotate_signing_key(dir.path()).is_err(), "there is none yet");
+    let pki = Pki::open(dir.path(), names(), now()).expect("made");
+    let first = pki.signing_key().wait().expect("a key").to_vec();
+    assert_eq!(pki.signing_key().older(), None);
+    pki::rotate_signing_key(dir.path()).expect("rotated");
+    let again = pki::SigningKey::read(dir.path()).expect("read");
+    let second = again.wait().expect("a key").to_vec();
+    assert_ne!(second, first);
+    assert_eq!(again.older(), Some(first.as_slice()));
+    pki::rotate_signing_key(dir.path()).expect("rotated");
+    let last = pki::SigningKey::read(dir.path()).expect("read");
+    assert_eq!(last.older(), Some(second.as_slice()), "the first one is forgotten");
+}

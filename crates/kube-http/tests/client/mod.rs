@@ -14,7 +14,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// One HTTP/2 connection.
-pub struct Client(hyper::client::conn::http2::SendRequest<Full<Bytes>>);
+pub struct Client {
+    sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
+    shown: Vec<u8>,
+}
 
 /// A finished answer.
 pub struct Answer {
@@ -60,12 +63,19 @@ impl Client {
         let stream = TcpStream::connect(address).await.expect("connected");
         let name = ServerName::try_from("kubernetes.default.svc").expect("a name");
         let tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
+        let chain = tls.get_ref().1.peer_certificates().expect("servers show one");
+        let shown = chain[0].to_vec();
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
                 .await
                 .expect("HTTP/2");
         tokio::spawn(connection);
-        Self(sender)
+        Self { sender, shown }
+    }
+
+    /// What the server showed, DER.
+    pub fn server_certificate(&self) -> &[u8] {
+        &self.shown
     }
 
     pub async fn send(
@@ -80,7 +90,7 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).expect("a request");
-        self.0.send_request(request).await.expect("an answer")
+        self.sender.send_request(request).await.expect("an answer")
     }
 
     pub async fn ask(
