@@ -213,7 +213,7 @@ fn custom_resources_are_kinds_like_any_other() {
     assert_eq!(list.body["resources"][0]["name"], "foos");
     // An instance with a finalizer holds the definition; the others go with it.
     server
-        .post(&all, r#"{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"held","finalizers":["example.com/hold"]},"spec":{"size":1}}"#)
+        .post(all, r#"{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"held","finalizers":["example.com/hold"]},"spec":{"size":1}}"#)
         .expect_code(201);
     server.delete(&format!("{definitions}/foos.example.com")).expect_code(200);
     let left = server.get(&format!("{definitions}/foos.example.com")).expect_code(200);
@@ -221,7 +221,7 @@ fn custom_resources_are_kinds_like_any_other() {
     assert_eq!(finalizers, &json!(["customresourcecleanup.apiextensions.k8s.io"]));
     server.get(&format!("{all}/a")).expect_code(404);
     let late = r#"{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"late"},"spec":{"size":1}}"#;
-    let refused = server.post(&all, late).expect_code(403);
+    let refused = server.post(all, late).expect_code(403);
     assert!(
         refused
             .text("/message")

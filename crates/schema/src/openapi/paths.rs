@@ -163,10 +163,18 @@ struct Subject<'a> {
     /// `AppsV1NamespacedDeployment`
     id: String,
     tag: String,
+    /// Custom resources come in JSON and YAML alone, and without strategic merge patch: kubectl looks here.
+    custom: bool,
 }
 
 const TYPES: &[&str] =
     &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+impl Subject<'_> {
+    fn types(&self) -> &'static [&'static str] {
+        if self.custom { &TYPES[..2] } else { TYPES }
+    }
+}
 
 pub(crate) fn add(
     paths: &mut Map,
@@ -183,7 +191,8 @@ pub(crate) fn add(
     let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
     let collection = format!("{root}{scope}/{}", resource.plural);
     let item = format!("{collection}/{{name}}");
-    let subject = Subject { gvk, object, list, id: operation_id(resource), tag: tag(gvk) };
+    let custom = resource.custom.is_some();
+    let subject = Subject { gvk, object, list, id: operation_id(resource), tag: tag(gvk), custom };
     for (place, path) in [(Place::Collection, &collection), (Place::Item, &item)] {
         let verbs =
             VERBS.iter().filter(|v| v.place == place && resource.verbs.iter().any(|n| n == v.name));
@@ -205,7 +214,8 @@ pub(crate) fn add(
             (None, None) => continue,
         };
         let id = format!("{}{}", operation_id(resource), capital(&sub.name));
-        let subject = Subject { gvk, object, list: String::new(), id, tag: tag(&resource.gvk) };
+        let (tag, custom) = (tag(&resource.gvk), resource.custom.is_some());
+        let subject = Subject { gvk, object, list: String::new(), id, tag, custom };
         let path = format!("{item}/{}", sub.name);
         let served = |v: &&Verb| sub.verbs.iter().any(|n| n == v.name);
         let verbs =
@@ -354,7 +364,7 @@ fn operation(
                 parameters.push(Value::Object(body));
                 out.insert("consumes".into(), json!(types));
             }
-            out.insert("produces".into(), json!(TYPES));
+            out.insert("produces".into(), json!(subject.types()));
             out.insert("schemes".into(), json!(["https"]));
         }
         Dialect::V3 => {
@@ -366,7 +376,7 @@ fn operation(
     if !parameters.is_empty() {
         out.insert("parameters".into(), Value::Array(parameters));
     }
-    out.insert("responses".into(), responses(verb, &response, dialect));
+    out.insert("responses".into(), responses(verb, &response, subject.types(), dialect));
     Value::Object(out)
 }
 
@@ -392,7 +402,9 @@ fn body(
             let name = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
             let text = definitions.texts.of(name, "").to_string();
             definitions.insert(name.into(), json!({"type": "object", "description": text}));
-            Some((json!({"$ref": definitions.dialect.reference(name)}), PATCHES.to_vec()))
+            let strategic = |t: &&str| !subject.custom || !t.contains("strategic");
+            let types = PATCHES.iter().copied().filter(strategic).collect();
+            Some((json!({"$ref": definitions.dialect.reference(name)}), types))
         }
     }
 }
@@ -401,7 +413,7 @@ fn content(schema: &Value, types: &[&str]) -> Value {
     types.iter().map(|t| ((*t).to_string(), json!({"schema": schema}))).collect::<Map>().into()
 }
 
-fn responses(verb: &Verb, reference: &str, dialect: Dialect) -> Value {
+fn responses(verb: &Verb, reference: &str, types: &[&str], dialect: Dialect) -> Value {
     let schema = if reference.is_empty() { json!({}) } else { json!({"$ref": reference}) };
     let codes: &[(&str, &str)] = match verb.method {
         "post" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
@@ -413,7 +425,7 @@ fn responses(verb: &Verb, reference: &str, dialect: Dialect) -> Value {
     for (code, text) in codes {
         let response = match dialect {
             Dialect::V2 => json!({"description": text, "schema": schema}),
-            Dialect::V3 => json!({"description": text, "content": content(&schema, TYPES)}),
+            Dialect::V3 => json!({"description": text, "content": content(&schema, types)}),
         };
         out.insert((*code).into(), response);
     }
