@@ -9,7 +9,7 @@ use crate::turn::Entropy;
 use api::{Api, Call, DeleteOptions, Patch, PatchKind, Verb};
 use controllers::{Note, Warning};
 use meta::{Gvr, Identity, Time, Value};
-use scheduler::{Decision, Scheduler, Verdicts};
+use scheduler::{Decision, Nomination, Scheduler, Verdicts};
 use serde_json::json;
 use std::sync::Arc;
 use store::{Key, Store};
@@ -195,8 +195,10 @@ fn unschedulable(verdicts: &Verdicts, now: Time) -> Call {
         "lastTransitionTime": now.rfc3339(),
     });
     let mut status = json!({ "conditions": [condition] });
-    if let Some(node) = &verdicts.nominated {
-        status["nominatedNodeName"] = (&**node).into();
+    match &verdicts.nominated {
+        Nomination::Stays => {}
+        Nomination::Withdrawn => status["nominatedNodeName"] = Value::Null,
+        Nomination::Node(node) => status["nominatedNodeName"] = (&**node).into(),
     }
     let body = json!({ "metadata": { "uid": &*verdicts.uid }, "status": status });
     patch_status(&verdicts.pod, body)

@@ -13,6 +13,7 @@ use store::{Change, Key, Object};
 #[derive(Clone, Default)]
 pub struct Cluster {
     nodes: Vec<NodeView>,
+    existing: usize,
     by_name: BTreeMap<Box<str>, usize>,
     /// Where each placed pod is.
     placed: BTreeMap<Key, Box<str>>,
@@ -20,6 +21,8 @@ pub struct Cluster {
     pub(crate) tally: Tally,
     /// Nodes per value of the topology labels somebody asked about.
     domains: BTreeMap<String, Counts>,
+    /// How many nodes have an image, by its name.
+    images: BTreeMap<String, usize>,
     /// Pods that preempted others and wait for room, by node.
     nominated: BTreeMap<Box<str>, BTreeMap<Key, Arc<PodNeeds>>>,
 }
@@ -33,9 +36,19 @@ impl Cluster {
         self.by_name.get(name).map(|at| &self.nodes[*at])
     }
 
+    /// Where in [`Cluster::nodes`] the node is.
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// How many nodes have the image.
+    pub(crate) fn having(&self, image: &str) -> usize {
+        self.images.get(image).copied().unwrap_or(0)
+    }
+
     /// How many nodes there are, without placeholders for nodes that pods only mention.
     pub fn size(&self) -> usize {
-        self.nodes.iter().filter(|node| node.exists).count()
+        self.existing
     }
 
     pub fn namespace(&self, name: &str) -> &Labels {
@@ -67,14 +80,27 @@ impl Cluster {
         let at = self.place_for(name);
         let before = self.nodes[at].labels.clone();
         let known = self.nodes[at].exists;
+        self.count_images(at, false);
         self.nodes[at].describe(&change.after);
+        self.count_images(at, true);
         if !known {
+            self.existing += 1;
             self.count_domains(at, 1);
         } else if before != self.nodes[at].labels {
             self.domains.clear();
         }
         if before != self.nodes[at].labels && !self.nodes[at].pods.is_empty() {
             self.recount();
+        }
+    }
+
+    fn count_images(&mut self, at: usize, come: bool) {
+        for image in self.nodes[at].images.keys() {
+            let count = self.images.entry(image.clone()).or_default();
+            *count = if come { *count + 1 } else { count.saturating_sub(1) };
+        }
+        if !come {
+            self.images.retain(|_, count| *count > 0);
         }
     }
 
@@ -90,7 +116,9 @@ impl Cluster {
     /// Pods may outlive their node for a while; the node stays as a placeholder until they are gone.
     fn remove_node(&mut self, name: &str) {
         let Some(&at) = self.by_name.get(name) else { return };
+        self.existing -= usize::from(self.nodes[at].exists);
         self.count_domains(at, -1);
+        self.count_images(at, false);
         let gone = std::mem::replace(&mut self.nodes[at], NodeView::named(name));
         for pod in gone.pods.values() {
             self.nodes[at].add(pod.clone());
@@ -139,18 +167,25 @@ impl Cluster {
         true
     }
 
-    pub fn nominate(&mut self, pod: Arc<PodNeeds>) {
-        self.withdraw(&pod.key);
-        if !pod.nominated.is_empty() {
-            self.nominated.entry(pod.nominated.clone()).or_default().insert(pod.key.clone(), pod);
+    /// Keeps room for the pod on its nominated node. Returns whether it gave up room elsewhere.
+    pub fn nominate(&mut self, pod: Arc<PodNeeds>) -> bool {
+        let before = self.withdraw(&pod.key);
+        if pod.nominated.is_empty() {
+            return before;
         }
+        let here = self.nominated.entry(pod.nominated.clone()).or_default();
+        here.insert(pod.key.clone(), pod);
+        false
     }
 
-    pub fn withdraw(&mut self, key: &Key) {
-        for pods in self.nominated.values_mut() {
-            pods.remove(key);
-        }
-        self.nominated.retain(|_, pods| !pods.is_empty());
+    /// Returns whether room was kept for the pod.
+    pub fn withdraw(&mut self, key: &Key) -> bool {
+        let mut kept = false;
+        self.nominated.retain(|_, pods| {
+            kept |= pods.remove(key).is_some();
+            !pods.is_empty()
+        });
+        kept
     }
 
     /// Pods nominated to a node that `pod` must leave room for.

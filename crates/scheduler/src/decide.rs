@@ -22,9 +22,16 @@ pub struct Cycle<'a> {
     /// Terms of placed pods that keep away, or attract, pods like this one.
     pub(crate) shunned_by: Vec<(&'a PodTerm, &'a Counts)>,
     pub(crate) liked_by: Vec<(&'a PodTerm, &'a Counts)>,
+    /// The pod's own terms with what they count, looked up once for all nodes.
+    pub(crate) near: Vec<Counted<'a>>,
+    pub(crate) away: Vec<Counted<'a>>,
+    pub(crate) liked: Vec<(i32, Counted<'a>)>,
     /// Pods imagined away while victims are looked for; all from the node at hand.
     pub removed: Vec<Arc<PodNeeds>>,
 }
+
+/// A term of the pod at hand and the pods that match it, by place.
+pub(crate) type Counted<'a> = (&'a PodTerm, Option<&'a Counts>);
 
 /// A plugin's word on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +89,19 @@ impl<'a> Cycle<'a> {
             all.filter(|(t, _)| t.matches(&pod.key.namespace, &pod.labels, namespace)).collect()
         };
         let (shunned_by, liked_by) = (meant(Counting::AntiAffine), meant(Counting::Preferring));
-        Self { pod, cluster, view, spread, shunned_by, liked_by, removed: Vec::new() }
+        let counted = |term: &'a PodTerm| (term, cluster.matching(Counting::Matching, term));
+        Self {
+            near: pod.affinity.iter().map(counted).collect(),
+            away: pod.anti_affinity.iter().map(counted).collect(),
+            liked: pod.preferred_pods.iter().map(|(w, term)| (*w, counted(term))).collect(),
+            removed: Vec::new(),
+            pod,
+            cluster,
+            view,
+            spread,
+            shunned_by,
+            liked_by,
+        }
     }
 
     /// The first plugin that rejects the node speaks, as upstream's framework stops there.
@@ -147,8 +166,7 @@ impl<'a> Cycle<'a> {
             if names.len() > 8 {
                 return (0..nodes.len()).filter(named).collect();
             }
-            let at = |name: &&String| self.cluster.nodes().iter().position(|n| *n.name == ***name);
-            return names.iter().filter_map(at).collect();
+            return names.iter().filter_map(|name| self.cluster.index(name)).collect();
         }
         let count = nodes.len();
         (0..count).map(|step| (start + step) % count).collect()

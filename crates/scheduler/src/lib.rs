@@ -25,5 +25,5 @@ pub use decide::{Cycle, Rejection, Verdict};
 pub use needs::PodNeeds;
 pub use node::NodeView;
 pub use resources::Resources;
-pub use scheduler::{Decision, Scheduler, Verdicts};
+pub use scheduler::{Decision, Nomination, Scheduler, Verdicts};
 pub use table::{PLUGINS, Plugin};

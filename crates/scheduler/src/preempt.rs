@@ -24,6 +24,8 @@ pub(crate) enum Preemption {
     Found(Victims),
     /// For the event: `preemption: 0/5 nodes are available: ...`
     Hopeless(String),
+    /// As `Hopeless`, but room is being made already on the node the pod was promised.
+    Promised(String),
 }
 
 /// Nodes looked at per attempt, as a tenth of all but at least this many.
@@ -38,7 +40,7 @@ pub(crate) fn preempt(cycle: &mut Cycle<'_>, filtered: &Filtered) -> Preemption 
         return Preemption::Hopeless("not eligible due to preemptionPolicy=Never.".into());
     }
     if waits_for_victims(cycle) {
-        return Preemption::Hopeless(
+        return Preemption::Promised(
             "not eligible due to a terminating pod on the nominated node.".into(),
         );
     }

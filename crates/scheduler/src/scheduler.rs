@@ -26,11 +26,21 @@ pub struct Verdicts {
     pub uid: Box<str>,
     /// For the `PodScheduled` condition and the `FailedScheduling` event.
     pub message: String,
-    /// The node where `victims` make room.
-    pub nominated: Option<Box<str>>,
+    pub nominated: Nomination,
     /// Pods to remove, with a `DisruptionTarget` condition first.
     pub victims: Vec<Key>,
     pub about: ObjectReference,
+}
+
+/// What becomes of `status.nominatedNodeName`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nomination {
+    /// As it is.
+    Stays,
+    /// No node is promised any more, so that the promise keeps nobody else away.
+    Withdrawn,
+    /// The node where the victims make room.
+    Node(Box<str>),
 }
 
 /// One scheduler for every pod whose `schedulerName` it answers to.
@@ -93,8 +103,8 @@ impl Scheduler {
             Some(pod) if !pod.finished && !pod.terminating => self.pending(pod, change),
             _ => {
                 self.queue.remove(key);
-                self.cluster.withdraw(key);
-                if self.cluster.displace(key) {
+                let promised = self.cluster.withdraw(key);
+                if self.cluster.displace(key) || promised {
                     self.queue.wake(Wake::PodGone);
                 }
             }
@@ -106,7 +116,9 @@ impl Scheduler {
             return;
         }
         let pod = Arc::new(pod);
-        self.cluster.nominate(pod.clone());
+        if self.cluster.nominate(pod.clone()) {
+            self.queue.wake(Wake::PodGone);
+        }
         // Its own status (our own report included) makes a pod no more schedulable than before.
         let same_spec = change.before.as_ref().is_some_and(|b| {
             b.head.generation == change.after.head.generation
@@ -204,14 +216,22 @@ fn rejectors(filtered: &Filtered) -> BTreeSet<&'static str> {
 const CLAIMS: &str = "no new claims to deallocate";
 
 fn verdicts(pod: &PodNeeds, message: String, found: Preemption) -> Verdicts {
-    let (message, nominated, victims) = match found {
-        Preemption::Found(v) => {
-            (message, Some(v.node), v.pods.iter().map(|p| p.key.clone()).collect())
-        }
-        Preemption::Hopeless(why) if why.is_empty() => (message, None, Vec::new()),
-        Preemption::Hopeless(why) => {
-            (format!("{message} {CLAIMS}, preemption: {why}"), None, Vec::new())
-        }
+    let withdrawn = match &*pod.nominated {
+        "" => Nomination::Stays,
+        _ => Nomination::Withdrawn,
+    };
+    let (nominated, why, victims) = match found {
+        Preemption::Found(v) => (
+            Nomination::Node(v.node),
+            String::new(),
+            v.pods.iter().map(|p| p.key.clone()).collect(),
+        ),
+        Preemption::Hopeless(why) => (withdrawn, why, Vec::new()),
+        Preemption::Promised(why) => (Nomination::Stays, why, Vec::new()),
+    };
+    let message = match &*why {
+        "" => message,
+        why => format!("{message} {CLAIMS}, preemption: {why}"),
     };
     let (uid, about) = (pod.uid.clone(), pod.reference.clone());
     Verdicts { pod: pod.key.clone(), uid, message, nominated, victims, about }

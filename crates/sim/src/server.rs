@@ -56,6 +56,11 @@ impl Server {
         self.fails_at = Some(self.disk.operations() + writes);
     }
 
+    /// Whether a crash is still to come.
+    pub fn may_crash(&self) -> bool {
+        self.fails_at.is_some()
+    }
+
     pub fn has_crashed(&self) -> bool {
         self.fails_at.is_some_and(|at| self.disk.operations() >= at)
     }

@@ -345,6 +345,10 @@ impl World {
         self.server.disk.set_capacity(None);
         self.server.disk.fail_syncs(0);
         self.disk_full_until = None;
+        // A crash that has not come yet comes now.
+        if self.server.may_crash() && self.down.is_none() {
+            self.crash();
+        }
         if let Some((until, _)) = &mut self.down {
             *until = self.now;
         }

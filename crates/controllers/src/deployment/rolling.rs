@@ -34,7 +34,7 @@ fn shrink_old(rollout: &Rollout<'_>, new: &ReplicaSet, plan: &mut Plan) {
         return;
     }
     let least = rollout.replicas() - rollout.max_unavailable();
-    let new_unavailable = size(new) - available(new);
+    let new_unavailable = size(new) - serving(new);
     let removable = old + size(new) - least - new_unavailable;
     if removable <= 0 {
         return;
@@ -49,6 +49,12 @@ fn shrink_old(rollout: &Rollout<'_>, new: &ReplicaSet, plan: &mut Plan) {
     }
 }
 
+/// Available pods that are meant to stay. The status of a set that has just shrunk still counts those that go, and
+/// upstream, which trusts it, can take away too many.
+fn serving(set: &ReplicaSet) -> i32 {
+    available(set).min(size(set))
+}
+
 /// Pods that do not serve go first; they make nothing unavailable (`cleanupUnhealthyReplicas`).
 fn drop_unhealthy(old: &[Arc<ReplicaSet>], sizes: &mut [i32], removable: i32) {
     let mut left = removable;
@@ -61,8 +67,8 @@ fn drop_unhealthy(old: &[Arc<ReplicaSet>], sizes: &mut [i32], removable: i32) {
 
 /// Then serving ones, as far as enough stay available (`scaleDownOldReplicaSetsForRollingUpdate`).
 fn drop_healthy(rollout: &Rollout<'_>, sizes: &mut [i32], least: i32) {
-    let serving: i32 = rollout.all().map(|set| available(set)).sum();
-    let mut left = (serving - least).max(0);
+    let all: i32 = rollout.all().map(|set| serving(set)).sum();
+    let mut left = (all - least).max(0);
     for size in sizes {
         let gone = left.min(*size);
         *size -= gone;

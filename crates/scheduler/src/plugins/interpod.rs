@@ -1,10 +1,10 @@
 //! InterPodAffinity (plugins/interpodaffinity/).
 
 use super::{reject, reject_for_good};
-use crate::decide::{Cycle, Rejection};
+use crate::decide::{Counted, Cycle, Rejection};
 use crate::node::NodeView;
 use crate::table::{Normalise, Plugin, Score, Wake};
-use crate::tally::{Counting, counts_pod};
+use crate::tally::{Counting, Counts, counts_pod};
 use crate::terms::PodTerm;
 
 const NAME: &str = "InterPodAffinity";
@@ -21,7 +21,7 @@ fn filter(cycle: &Cycle<'_>, node: &NodeView) -> Vec<Rejection> {
     if !near_enough(cycle, node) {
         return reject_for_good(NAME, "node(s) didn't match pod affinity rules");
     }
-    if cycle.pod.anti_affinity.iter().any(|term| here(cycle, term, node) > 0) {
+    if cycle.away.iter().any(|term| here(cycle, *term, node) > 0) {
         return reject(NAME, "node(s) didn't match pod anti-affinity rules");
     }
     if unwelcome(cycle, node) {
@@ -30,10 +30,9 @@ fn filter(cycle: &Cycle<'_>, node: &NodeView) -> Vec<Rejection> {
     Vec::new()
 }
 
-/// Pods in the node's place that match `term`, less those imagined away.
-fn here(cycle: &Cycle<'_>, term: &PodTerm, node: &NodeView) -> i64 {
+/// Pods in the node's place that match the term, less those imagined away.
+fn here(cycle: &Cycle<'_>, (term, counts): Counted<'_>, node: &NodeView) -> i64 {
     let Some(place) = node.labels.get(&term.topology) else { return 0 };
-    let counts = cycle.cluster.matching(Counting::Matching, term);
     let count = counts.and_then(|c| c.get(place)).copied().unwrap_or(0);
     let gone = cycle.removed.iter().filter(|pod| {
         counts_pod(Counting::Matching, term, pod, cycle.cluster.namespace(&pod.key.namespace))
@@ -43,22 +42,18 @@ fn here(cycle: &Cycle<'_>, term: &PodTerm, node: &NodeView) -> i64 {
 
 /// Every required term holds; the first pod of a group that attracts itself may go anywhere.
 fn near_enough(cycle: &Cycle<'_>, node: &NodeView) -> bool {
-    let pod = cycle.pod;
-    if pod.affinity.is_empty() {
+    if cycle.near.is_empty() {
         return true;
     }
-    if pod.affinity.iter().any(|term| !node.labels.contains_key(&term.topology)) {
+    if cycle.near.iter().any(|(term, _)| !node.labels.contains_key(&term.topology)) {
         return false;
     }
-    if pod.affinity.iter().all(|term| here(cycle, term, node) > 0) {
+    if cycle.near.iter().all(|term| here(cycle, *term, node) > 0) {
         return true;
     }
-    let nobody = |term: &PodTerm| {
-        let counts = cycle.cluster.matching(Counting::Matching, term);
-        counts.is_none_or(|c| c.values().all(|count| *count == 0))
-    };
-    let own = |term: &PodTerm| matches_itself(cycle, term);
-    pod.affinity.iter().all(|term| nobody(term) && own(term))
+    let nobody =
+        |counts: Option<&Counts>| counts.is_none_or(|c| c.values().all(|count| *count == 0));
+    cycle.near.iter().all(|(term, counts)| nobody(*counts) && matches_itself(cycle, term))
 }
 
 fn matches_itself(cycle: &Cycle<'_>, term: &PodTerm) -> bool {
@@ -82,10 +77,9 @@ fn scores(cycle: &Cycle<'_>) -> bool {
 
 fn score(cycle: &Cycle<'_>, node: &NodeView) -> i64 {
     let liked: i64 = cycle
-        .pod
-        .preferred_pods
+        .liked
         .iter()
-        .map(|(weight, term)| i64::from(*weight) * here(cycle, term, node))
+        .map(|(weight, term)| i64::from(*weight) * here(cycle, *term, node))
         .sum();
     let likers: i64 = cycle
         .liked_by

@@ -71,7 +71,7 @@ pub fn shown(decision: &Decision) -> String {
         Decision::Bind { pod, node, .. } => format!("{} -> {node}", pod.name),
         Decision::Wait(why) => {
             let mut out = format!("{}: {}", why.pod.name, why.message);
-            if let Some(node) = &why.nominated {
+            if let crate::Nomination::Node(node) = &why.nominated {
                 let victims: Vec<&str> = why.victims.iter().map(|key| &*key.name).collect();
                 out.push_str(&format!(" [{node} without {}]", victims.join(" ")));
             }

@@ -76,7 +76,7 @@ fn pods(mirror: &Mirror) -> Option<String> {
     mirror.list::<Pod>().find_map(|pod| {
         let bound = pod.spec.as_ref().is_some_and(|s| s.node_name.is_some());
         let fine = is_over(&pod) || is_ready(&pod) || (!bound && !has_room(mirror, &pod));
-        (!fine).then(|| format!("{} waits, bound: {bound}", name(&pod.metadata)))
+        (!fine).then(|| format!("{} waits, bound: {bound}: {:?}", name(&pod.metadata), pod.status))
     })
 }
 
@@ -200,7 +200,9 @@ fn jobs(mirror: &Mirror) -> Option<String> {
     mirror.list::<Job>().find_map(|job| {
         let status = job.status.clone().unwrap_or_default();
         let mut all = status.conditions.iter().flatten().filter(|c| c.status == "True");
-        let over = all.any(|c| matches!(c.type_.as_str(), "Complete" | "Failed" | "Suspended"));
+        let told = |job: &Job| job.spec.as_ref().and_then(|s| s.parallelism) == Some(0);
+        let over = told(&job)
+            || all.any(|c| matches!(c.type_.as_str(), "Complete" | "Failed" | "Suspended"));
         let fine = over
             || waiting(mirror, job.metadata.uid.as_ref()) > 0
             || limited(mirror, &job.metadata);
