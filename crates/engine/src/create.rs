@@ -128,6 +128,9 @@ impl Engine {
         if !mac.is_empty() && endpoint.mac_address.is_empty() {
             endpoint.mac_address = mac;
         }
+        for endpoint in record.endpoints.values_mut() {
+            *endpoint = std::mem::take(endpoint).asked();
+        }
         record.host.network_mode = own;
         for (name, settings) in &record.endpoints {
             self.check_endpoint(name, settings)?;

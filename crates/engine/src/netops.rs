@@ -64,6 +64,7 @@ impl Engine {
         container: &str,
         settings: EndpointSettings,
     ) -> Result<()> {
+        let settings = settings.asked();
         let network = self.networks.find(wanted)?;
         let container = self.containers.find(container)?;
         let _turn = container.turn.lock().await;

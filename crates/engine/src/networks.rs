@@ -111,6 +111,8 @@ pub struct Networks {
     /// One writer of the firewall; opened when the first network needs it.
     firewall: Mutex<Option<Firewall>>,
     names: names::Names,
+    /// Held from the choice of a name and subnets until they are everybody's to see.
+    choosing: Mutex<()>,
 }
 
 impl Networks {
@@ -142,6 +144,7 @@ impl Networks {
             all,
             firewall: Mutex::default(),
             names: names::Names::default(),
+            choosing: Mutex::default(),
         };
         networks.ensure_predefined()?;
         Ok(networks)
@@ -208,12 +211,14 @@ impl Networks {
                 spec.name
             )));
         }
+        let choosing = self.choosing.lock().expect("no panic happens under this lock");
         if self.list().iter().any(|n| n.record.name == spec.name) {
             let text = format!("network with name {} already exists", spec.name);
             return Err(EngineError::conflict(text));
         }
         let record = self.plan_record(spec)?;
         let network = self.keep(record)?;
+        drop(choosing);
         if let Err(e) = self.bring_up(&network) {
             self.drop_record(&network);
             return Err(e);

@@ -26,7 +26,7 @@ pub fn row(engine: &Engine, view: &ContainerView, now: Stamp) -> Value {
         "State": record.state.phase.word(),
         "Status": record.status_line(now),
         "HostConfig": { "NetworkMode": record.host.network_mode },
-        "NetworkSettings": { "Networks": record.endpoints },
+        "NetworkSettings": { "Networks": networks(record) },
         "Mounts": mounts(&record.mounts),
     });
     sizes(&mut out, view);
@@ -212,7 +212,7 @@ fn network_settings(record: &Record) -> Value {
         "IPPrefixLen": bridge.ip_prefix_len,
         "IPv6Gateway": bridge.ipv6_gateway,
         "MacAddress": bridge.mac_address,
-        "Networks": record.endpoints,
+        "Networks": networks(record),
     })
 }
 
@@ -234,4 +234,13 @@ fn port_map(record: &Record) -> BTreeMap<String, Value> {
         }
     }
     out
+}
+
+/// The endpoints without what is ours alone.
+fn networks(record: &engine::record::Record) -> Value {
+    let mut shown = json!(record.endpoints);
+    for endpoint in shown.as_object_mut().into_iter().flat_map(|o| o.values_mut()) {
+        endpoint.as_object_mut().map(|fields| fields.remove("WantedMac"));
+    }
+    shown
 }

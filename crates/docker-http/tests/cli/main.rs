@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod compose;
 mod images;
 mod kills;
 mod life;

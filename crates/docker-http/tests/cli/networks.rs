@@ -67,3 +67,18 @@ fn published_ports() {
     assert_eq!(taken.code, 125, "{}", taken.err);
     assert!(taken.err.contains("port is already allocated"), "{}", taken.err);
 }
+
+#[test]
+fn networks_made_at_once_do_not_overlap() {
+    let Some(b) = Bench::start("nwo") else { return };
+    let create = |i: usize| b.command(&["network", "create", &format!("many{i}")]).spawn().unwrap();
+    for mut client in (0..8).map(create).collect::<Vec<_>>() {
+        assert!(client.wait().unwrap().success());
+    }
+    let names: Vec<String> = (0..8).map(|i| format!("many{i}")).collect();
+    let mut words = vec!["network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}"];
+    words.extend(names.iter().map(String::as_str));
+    let subnets = b.ok(&words);
+    let different: std::collections::BTreeSet<&str> = subnets.lines().collect();
+    assert_eq!(different.len(), 8, "{subnets}");
+}

@@ -13,6 +13,9 @@ pub struct EndpointSettings {
     pub links: List<String>,
     pub aliases: List<String>,
     pub mac_address: String,
+    /// The address that was asked for, which outlives the network's own choice. Ours, not Docker's.
+    #[serde(rename = "WantedMac", skip_serializing_if = "String::is_empty")]
+    pub wanted_mac: String,
     pub driver_opts: Dict<String>,
     pub gw_priority: i64,
     #[serde(rename = "NetworkID")]
@@ -35,9 +38,17 @@ pub struct EndpointSettings {
 }
 
 impl EndpointSettings {
+    /// As a client sends it: what it says is what is wanted.
+    #[must_use]
+    pub fn asked(self) -> Self {
+        Self { wanted_mac: self.mac_address.clone(), ..self }
+    }
+
     /// Forgets what the network gave, as happens when a container stops.
     pub fn release(&mut self) {
         self.endpoint_id.clear();
+        // Made from the address, which somebody else may have next.
+        self.mac_address.clone_from(&self.wanted_mac);
         self.gateway.clear();
         self.ip_address.clear();
         self.ip_prefix_len = 0;
