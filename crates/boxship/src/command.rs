@@ -26,6 +26,10 @@ static COMMANDS: &[&Row] = &[
 ];
 
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = cli::dispatch(&args) {
+        return Ok(code);
+    }
     let matches = parser().get_matches_from(args);
     let (name, inner) = matches.subcommand().expect("clap requires a subcommand");
     let row = COMMANDS.iter().find(|row| (row.command)().get_name() == name);
@@ -39,4 +43,5 @@ fn parser() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(COMMANDS.iter().map(|row| (row.command)()))
+        .after_help(cli::overview())
 }
