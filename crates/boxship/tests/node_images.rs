@@ -8,7 +8,7 @@ mod instance;
 
 use image::{ImageStore, RegistriesConfig};
 use instance::{Instance, eventually};
-use registry_http::{Access, Account, Options};
+use registry_http::{Access, Account, Accounts, Options};
 use std::process::Command;
 
 /// A registry that asks for a name and a password; lives as long as its runtime.
@@ -29,7 +29,7 @@ impl Registry {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let account = ("ann".to_string(), "secret".to_string(), Account::Writer);
-        let options = Options { access: Access::Basic(vec![account]) };
+        let options = Options { access: Access::Basic(Accounts::new(vec![account])) };
         runtime.spawn(registry_http::serve(listener, store, options));
         Self { port, _runtime: runtime, _folder: folder }
     }

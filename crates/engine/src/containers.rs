@@ -216,7 +216,8 @@ impl Containers {
     /// A new container whose directory exists and whose name is reserved.
     pub(crate) fn insert(&self, record: Record) -> Result<Arc<Container>> {
         let dir = self.dir_of(&record.id);
-        if !record.host.auto_remove {
+        // Whoever made a pod makes it anew after a power cut; nobody else does that.
+        if !record.host.auto_remove && record.pod.is_none() {
             let bytes = serde_json::to_vec(&record).doing(|| format!("encoding {}", record.id))?;
             replace(&dir.join(FIRST), &bytes)?;
             sync(&dir.join(FIRST))?;

@@ -124,13 +124,16 @@ impl Engine {
     }
 
     pub fn list_pod_containers(&self, filter: &PodFilter) -> Vec<PodContainerSeen> {
-        let wanted = |c: &PodContainerSeen| {
-            c.id.starts_with(&filter.id)
-                && c.sandbox.starts_with(&filter.sandbox)
-                && filter.labels.iter().all(|(k, v)| c.spec.labels.get(k) == Some(v))
+        // Looked at before anything is copied: every pod asks for its own, again and again.
+        let wanted = |record: &Record| {
+            record.pod.as_ref().is_some_and(|pod| {
+                record.id.starts_with(&filter.id)
+                    && pod.sandbox.starts_with(&filter.sandbox)
+                    && filter.labels.iter().all(|(k, v)| pod.spec.labels.get(k) == Some(v))
+            })
         };
-        let all = self.containers.all();
-        all.iter().filter_map(|c| seen(&c.record())).filter(wanted).collect()
+        let records = self.containers.all().into_iter().map(|c| c.record());
+        records.filter(|r| wanted(r)).filter_map(|r| seen(&r)).collect()
     }
 
     /// Wakes at every change of a pod's container: gives its newest state again and again.

@@ -1,6 +1,7 @@
 //! Pod sandboxes: the operations of `pod.rs`.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -33,7 +34,7 @@ pub(crate) struct SandboxRecord {
 
 pub(crate) struct Sandboxes {
     root: PathBuf,
-    all: RwLock<BTreeMap<String, SandboxRecord>>,
+    all: RwLock<BTreeMap<String, Arc<SandboxRecord>>>,
 }
 
 impl Sandboxes {
@@ -44,7 +45,7 @@ impl Sandboxes {
             let dir = entry?.path();
             let bytes = std::fs::read(dir.join(FILE)).unwrap_or_default();
             match serde_json::from_slice::<SandboxRecord>(&bytes) {
-                Ok(record) => drop(all.insert(record.seen.id.clone(), record)),
+                Ok(record) => drop(all.insert(record.seen.id.clone(), Arc::new(record))),
                 Err(_) => {
                     unmount(&dir.join("shm"));
                     let _ = std::fs::remove_dir_all(&dir);
@@ -54,13 +55,16 @@ impl Sandboxes {
         Ok(Self { root, all: RwLock::new(all) })
     }
 
-    pub fn list(&self) -> Vec<SandboxRecord> {
+    pub fn list(&self) -> Vec<Arc<SandboxRecord>> {
         self.all.read().expect("no panic happens under this lock").values().cloned().collect()
     }
 
-    pub fn find(&self, wanted: &str) -> Result<SandboxRecord> {
-        let list = self.list();
-        let mut hits = list.iter().filter(|s| s.seen.id.starts_with(wanted));
+    /// By its id or the beginning of it.
+    pub fn find(&self, wanted: &str) -> Result<Arc<SandboxRecord>> {
+        let all = self.all.read().expect("no panic happens under this lock");
+        let from = (Bound::Included(wanted), Bound::Unbounded);
+        let hits = all.range::<str, _>(from).take_while(|(id, _)| id.starts_with(wanted));
+        let mut hits = hits.map(|(_, record)| record);
         match (hits.next(), hits.next()) {
             (Some(found), None) if !wanted.is_empty() => Ok(found.clone()),
             _ => Err(EngineError::not_found(format!("no such sandbox: {wanted}"))),
@@ -75,7 +79,7 @@ impl Sandboxes {
         let bytes = serde_json::to_vec(&record).doing(|| "encoding a sandbox".to_owned())?;
         replace(&self.dir(&record.seen.id).join(FILE), &bytes)?;
         let mut all = self.all.write().expect("no panic happens under this lock");
-        all.insert(record.seen.id.clone(), record);
+        all.insert(record.seen.id.clone(), Arc::new(record));
         Ok(())
     }
 
@@ -204,8 +208,9 @@ impl Engine {
     /// A sandbox that the keeper no longer holds is not ready; one that no record knows goes.
     pub(crate) fn recover_sandboxes(&self, node: &runtime::NodeSeen) -> Result<()> {
         let held = |id: &str| node.sandboxes.iter().any(|s| s.id == id);
-        for mut record in self.sandboxes.list() {
+        for record in self.sandboxes.list() {
             if record.seen.ready && !held(&record.seen.id) {
+                let mut record = (*record).clone();
                 record.seen.ready = false;
                 record.endpoint.release();
                 self.sandboxes.save(record)?;
@@ -221,13 +226,16 @@ impl Engine {
 
     /// Ready sandboxes with an endpoint, in the shape that networks know their members by.
     pub(crate) fn sandbox_members(&self) -> Vec<Record> {
-        let member = |s: SandboxRecord| {
+        let member = |s: Arc<SandboxRecord>| {
             let SandboxNetwork::Bridge(network) = &s.seen.spec.network else { return None };
+            if !s.seen.ready {
+                return None;
+            }
             let mut record = sandbox_member(&s.seen.id, &s.seen.spec.hostname, &s.seen.spec);
             record.state.phase = crate::record::Phase::Running;
-            record.ports = s.ports;
-            record.endpoints.insert(network.clone(), s.endpoint);
-            s.seen.ready.then_some(record)
+            record.ports.clone_from(&s.ports);
+            record.endpoints.insert(network.clone(), s.endpoint.clone());
+            Some(record)
         };
         self.sandboxes.list().into_iter().filter_map(member).collect()
     }
@@ -253,7 +261,7 @@ impl Engine {
                 e.runtime.delete(&container.id)?;
             }
             e.runtime.delete_sandbox(&id)?;
-            let mut record = record;
+            let mut record = (*record).clone();
             record.seen.ready = false;
             record.endpoint.release();
             e.sandboxes.save(record)
@@ -264,7 +272,7 @@ impl Engine {
     /// Stops and removes it with its containers. One that is not there is fine.
     pub async fn remove_sandbox(self: &Arc<Self>, wanted: &str) -> Result<()> {
         let Ok(record) = self.sandboxes.find(wanted) else { return Ok(()) };
-        let id = record.seen.id;
+        let id = record.seen.id.clone();
         self.stop_sandbox(&id).await?;
         for container in self.containers_of(&id) {
             let options = crate::remove::RemoveOptions { force: true, volumes: true };
@@ -274,15 +282,15 @@ impl Engine {
     }
 
     pub fn sandbox(&self, wanted: &str) -> Result<SandboxSeen> {
-        Ok(self.sandboxes.find(wanted)?.seen)
+        Ok(self.sandboxes.find(wanted)?.seen.clone())
     }
 
     pub fn list_sandboxes(&self, filter: &PodFilter) -> Vec<SandboxSeen> {
-        let wanted = |s: &SandboxRecord| {
+        let wanted = |s: &Arc<SandboxRecord>| {
             s.seen.id.starts_with(&filter.id)
                 && filter.labels.iter().all(|(k, v)| s.seen.spec.labels.get(k) == Some(v))
         };
-        self.sandboxes.list().into_iter().filter(wanted).map(|s| s.seen).collect()
+        self.sandboxes.list().into_iter().filter(wanted).map(|s| s.seen.clone()).collect()
     }
 
     pub(crate) fn containers_of(&self, sandbox: &str) -> Vec<Arc<crate::containers::Container>> {
@@ -293,7 +301,8 @@ impl Engine {
     }
 
     pub(crate) fn pod_namespace(&self, pod: &PodBinding) -> Result<(Namespace, Option<String>)> {
-        let sandbox = self.sandboxes.find(&pod.sandbox)?.seen;
+        let record = self.sandboxes.find(&pod.sandbox)?;
+        let sandbox = &record.seen;
         if !sandbox.ready {
             let text = format!("sandbox {} is not ready", sandbox.id);
             return Err(EngineError::conflict(text));
@@ -302,7 +311,7 @@ impl Engine {
             SandboxNetwork::Host => Namespace::Host,
             SandboxNetwork::Bridge(_) => Namespace::Sandbox,
         };
-        Ok((net, Some(sandbox.id)))
+        Ok((net, Some(sandbox.id.clone())))
     }
 
     pub(crate) fn sandbox_files(&self, sandbox: &str) -> Result<PathBuf> {
@@ -310,7 +319,7 @@ impl Engine {
     }
 
     pub(crate) fn sandbox_cgroup(&self, sandbox: &str) -> String {
-        self.sandboxes.find(sandbox).map_or_else(|_| self.cgroup(), |s| s.seen.cgroup)
+        self.sandboxes.find(sandbox).map_or_else(|_| self.cgroup(), |s| s.seen.cgroup.clone())
     }
 
     /// The directory that becomes `/dev/shm`: a sandbox's, a shareable one, or that of another.

@@ -14,6 +14,7 @@ use engine::Engine;
 use k8s_openapi::api::core::v1::Pod;
 use kubelet::{NodePolicy, PodOp, Sources};
 use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What operations work with; clones share it.
 #[derive(Clone)]
@@ -22,6 +23,33 @@ pub(crate) struct Hands {
     pub policy: Arc<NodePolicy>,
     pub engine: Arc<Engine>,
     pub client: Client,
+    pub gates: Arc<Gates>,
+}
+
+/// How many pods may be brought up side by side. More than the machine has cores for only makes all of them late, and
+/// each costs a thread with its memory.
+pub(crate) struct Gates {
+    sandboxes: Semaphore,
+    containers: Semaphore,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { sandboxes: Semaphore::new(cores + 1), containers: Semaphore::new(cores + 1) }
+    }
+}
+
+impl Gates {
+    /// Held while a sandbox is made.
+    async fn sandbox(&self) -> Option<SemaphorePermit<'_>> {
+        self.sandboxes.acquire().await.ok()
+    }
+
+    /// Held while a container whose image is here is made and started.
+    pub async fn container(&self) -> Option<SemaphorePermit<'_>> {
+        self.containers.acquire().await.ok()
+    }
 }
 
 /// Why an operation failed: a reason word for statuses and events, and what happened.
@@ -66,7 +94,10 @@ impl Hands {
         let engine = |e: engine::EngineError| Trouble::new("EngineError", e);
         match op {
             PodOp::PrepareVolumes => volumes::prepare(self, pod).await.map(|()| Done::Nothing),
-            PodOp::RunSandbox => sandbox::run(self, pod).await.map(|()| Done::Nothing),
+            PodOp::RunSandbox => {
+                let _turn = self.gates.sandbox().await;
+                sandbox::run(self, pod).await.map(|()| Done::Nothing)
+            }
             PodOp::StopSandbox { id } => {
                 self.engine.stop_sandbox(id).await.map(|()| Done::Nothing).map_err(engine)
             }

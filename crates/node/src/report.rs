@@ -44,8 +44,9 @@ pub(crate) async fn gone(hands: &Hands, pod: &Pod) -> Result<(), Problem> {
     }
 }
 
-/// An event about the pod; the same one again is counted up. Failing to write it is only logged.
-pub(crate) async fn event(hands: &Hands, pod: &Pod, event: &Event<'_>) {
+/// An event about the pod; the same one again is counted up. Nobody waits for it, and failing to write it is only
+/// logged.
+pub(crate) fn event(hands: &Hands, pod: &Pod, event: &Event<'_>) {
     let (namespace, name) = names(pod);
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let event_name =
@@ -66,9 +67,12 @@ pub(crate) async fn event(hands: &Hands, pod: &Pod, event: &Event<'_>) {
             "",
         ),
     };
-    if let Err(problem) = hands.client.call(&call).await {
-        tracing::debug!(%problem, reason = event.reason, "event not written");
-    }
+    let (client, reason) = (hands.client.clone(), event.reason.to_string());
+    tokio::spawn(async move {
+        if let Err(problem) = client.call(&call).await {
+            tracing::debug!(%problem, reason, "event not written");
+        }
+    });
 }
 
 /// What an event says.

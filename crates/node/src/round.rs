@@ -46,6 +46,7 @@ impl Node {
             policy: Arc::new(policy),
             engine,
             client: client.clone(),
+            gates: Arc::default(),
         };
         let meter = Meter::new(hands.engine.clone(), &hands.config.name);
         let streams = Streams::new(hands.clone());

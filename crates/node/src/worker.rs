@@ -99,7 +99,7 @@ impl Worker {
                 message: note.message.clone(),
                 field_path: &note.field_path,
             };
-            report::event(&self.hands, pod, &event).await;
+            report::event(&self.hands, pod, &event);
         }
         if let Err(problem) = report::status(&self.hands, pod, &plan.status).await {
             tracing::debug!(%problem, pod = %self.key.name, "status not written");
@@ -174,7 +174,7 @@ impl Worker {
         };
         let bell = self.bell.0.clone();
         tokio::select! {
-            Some((op, result)) = self.ended.recv() => self.landed(pod, op, result).await,
+            Some((op, result)) = self.ended.recv() => self.landed(pod, op, result),
             () = bell.notified() => {
                 if pod.metadata.deletion_timestamp.is_none() {
                     volumes::refresh(&self.hands, pod).await;
@@ -195,21 +195,21 @@ impl Worker {
         }
     }
 
-    async fn landed(&mut self, pod: &Arc<Pod>, op: PodOp, result: Result<Done, Trouble>) {
+    fn landed(&mut self, pod: &Arc<Pod>, op: PodOp, result: Result<Done, Trouble>) {
         self.under_way.remove(&op);
         match result {
             Ok(done) => {
                 self.failed.remove(&op);
-                self.done(pod, &op, done).await;
+                self.done(pod, &op, done);
             }
-            Err(trouble) => self.failure(pod, op, trouble).await,
+            Err(trouble) => self.failure(pod, op, trouble),
         }
     }
 
-    async fn done(&mut self, pod: &Arc<Pod>, op: &PodOp, done: Done) {
+    fn done(&mut self, pod: &Arc<Pod>, op: &PodOp, done: Done) {
         match (op, done) {
             (PodOp::Probe { id, name, kind }, Done::Verdict(verdict)) => {
-                self.probed(pod, (id, name), *kind, verdict).await;
+                self.probed(pod, (id, name), *kind, verdict);
             }
             (PodOp::RunHook { id, hook, .. }, Done::Verdict(verdict)) => {
                 self.hooks.insert((id.clone(), *hook), verdict);
@@ -218,14 +218,14 @@ impl Worker {
                 let field_path = crate::ops::container::field_path(*kind, name);
                 for (reason, message) in told {
                     let event = Event { warning: false, reason, message, field_path: &field_path };
-                    report::event(&self.hands, pod, &event).await;
+                    report::event(&self.hands, pod, &event);
                 }
             }
             _ => {}
         }
     }
 
-    async fn probed(
+    fn probed(
         &mut self,
         pod: &Arc<Pod>,
         (id, name): (&str, &str),
@@ -246,12 +246,12 @@ impl Worker {
             let field_path = format!("spec.containers{{{name}}}");
             let event =
                 Event { warning: true, reason: "Unhealthy", message, field_path: &field_path };
-            report::event(&self.hands, pod, &event).await;
+            report::event(&self.hands, pod, &event);
         }
         self.probes.insert(key, state);
     }
 
-    async fn failure(&mut self, pod: &Arc<Pod>, op: PodOp, trouble: Trouble) {
+    fn failure(&mut self, pod: &Arc<Pod>, op: PodOp, trouble: Trouble) {
         let count = self.failed.get(&op).map_or(0, |f| f.count) + 1;
         let (reason, message) = told(&trouble);
         let field_path = match &op {
@@ -261,7 +261,7 @@ impl Worker {
             _ => String::new(),
         };
         let event = Event { warning: true, reason, message, field_path: &field_path };
-        report::event(&self.hands, pod, &event).await;
+        report::event(&self.hands, pod, &event);
         let failure = Failure {
             reason: trouble.reason.into(),
             message: trouble.message,

@@ -26,6 +26,7 @@ pub(crate) async fn start(hands: &Hands, pod: &Pod, start: &Start<'_>) -> Result
     let field_path = field_path(start.kind, start.name);
     let about = pull::About { pod, field_path: &field_path };
     pull::ensure(hands, &about, &container).await?;
+    let _turn = hands.gates.container().await;
     let mut told = Vec::new();
     let seen = crate::observe::observe(&hands.engine, &hands.config, hands.uid(pod));
     let sandbox = seen.sandboxes.last().filter(|s| s.ready);

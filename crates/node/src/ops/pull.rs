@@ -26,7 +26,7 @@ pub(crate) async fn ensure(
         Ok(reference) => reference,
         Err(error) => {
             let message = format!("Failed to apply default image tag {name:?}: {error}");
-            about.tell(hands, true, "InspectFailed", message.clone()).await;
+            about.tell(hands, true, "InspectFailed", message.clone());
             return Err(Trouble::new("InvalidImageName", message));
         }
     };
@@ -34,13 +34,13 @@ pub(crate) async fn ensure(
     match container.image_pull_policy.as_deref().unwrap_or("IfNotPresent") {
         "Never" | "IfNotPresent" if present => {
             let message = format!("Container image {name:?} already present on machine");
-            about.tell(hands, false, "Pulled", message).await;
+            about.tell(hands, false, "Pulled", message);
             Ok(())
         }
         "Never" => {
             let message =
                 format!("Container image {name:?} is not present with pull policy of Never");
-            about.tell(hands, true, "ErrImageNeverPull", message.clone()).await;
+            about.tell(hands, true, "ErrImageNeverPull", message.clone());
             Err(Trouble::new("ErrImageNeverPull", message))
         }
         _ => pull(hands, about, name, reference).await,
@@ -53,7 +53,7 @@ async fn pull(
     name: &str,
     reference: oci::Reference,
 ) -> Result<(), Trouble> {
-    about.tell(hands, false, "Pulling", format!("Pulling image {name:?}")).await;
+    about.tell(hands, false, "Pulling", format!("Pulling image {name:?}"));
     let began = Instant::now();
     let known = credentials(&pull_secrets(hands, about.pod), &reference);
     match with_any(hands, &reference, known).await {
@@ -64,13 +64,13 @@ async fn pull(
                 "Successfully pulled image {name:?} in {took} ({took} including waiting). \
                  Image size: {bytes} bytes."
             );
-            about.tell(hands, false, "Pulled", message).await;
+            about.tell(hands, false, "Pulled", message);
             Ok(())
         }
         Err(error) => {
             let message = format!("failed to pull image {name:?}: {error}");
             let told = format!("Failed to pull image {name:?}: {message}");
-            about.tell(hands, true, "Failed", told).await;
+            about.tell(hands, true, "Failed", told);
             Err(Trouble::new("ErrImagePull", message))
         }
     }
@@ -193,9 +193,9 @@ fn go_duration(took: std::time::Duration) -> String {
 }
 
 impl About<'_> {
-    async fn tell(&self, hands: &Hands, warning: bool, reason: &str, message: String) {
+    fn tell(&self, hands: &Hands, warning: bool, reason: &str, message: String) {
         let event = Event { warning, reason, message, field_path: self.field_path };
-        report::event(hands, self.pod, &event).await;
+        report::event(hands, self.pod, &event);
     }
 }
 
