@@ -14,8 +14,6 @@ pub enum Outcome {
     Reply(Reply),
     /// Commit `pending.txn`, then [`Api::settle`](crate::Api::settle).
     Commit(Pending),
-    /// Not produced any more: views read the past themselves.
-    Rewind(u64),
     Watch(Box<WatchPlan>),
     /// Streams to a node or a proxied backend; admitted and authorised already.
     Connect(Box<ConnectPlan>),

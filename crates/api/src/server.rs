@@ -57,16 +57,6 @@ impl Api {
         }
     }
 
-    /// As [`Api::plan`]: views read the past themselves, so nothing is ever rewound.
-    pub fn plan_past(
-        &self,
-        request: &Request,
-        newest: &View,
-        _past: Result<&View, store::Compacted>,
-    ) -> Outcome {
-        self.plan(request, newest)
-    }
-
     fn discovery(&self, request: &Request, at: &Discovery, view: &View) -> crate::Reply {
         crate::discovery::reply(&self.catalog(view), request, at)
     }
