@@ -26,6 +26,7 @@ pub static VALIDATING_WEBHOOK: KindRow = KindRow::cluster(
 .categories(CATEGORY)
 .counted()
 .conditional()
+.check(crate::check::registration::webhooks)
 .defaults(|v| each(v, "webhooks").for_each(default_webhook))
 .table(
     &[NAME, col("Webhooks", "integer", "Webhooks indicates the number of webhooks registered in this configuration"), AGE],
@@ -47,6 +48,7 @@ pub static MUTATING_WEBHOOK: KindRow = KindRow::cluster(
 .categories(CATEGORY)
 .counted()
 .conditional()
+.check(crate::check::registration::webhooks)
 .defaults(|v| {
     each(v, "webhooks").for_each(|hook| {
         default_webhook(hook);
@@ -87,6 +89,7 @@ pub static VALIDATING_POLICY: KindRow = KindRow::cluster(
 .subresources(&[STATUS])
 .counted()
 .conditional()
+.check(crate::check::registration::policy)
 .defaults(|v| {
     if let Some(spec) = v.get_mut("spec").filter(|s| s.is_object()) {
         set_text(spec, "failurePolicy", "Fail");
@@ -135,6 +138,7 @@ pub static VALIDATING_POLICY_BINDING: KindRow = KindRow::cluster(
 .categories(CATEGORY)
 .counted()
 .conditional()
+.check(crate::check::registration::binding)
 .defaults(|v| {
     if let Some(resources) = v.pointer_mut("/spec/matchResources") {
         default_match(resources);

@@ -10,6 +10,8 @@ mod small;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use certificates::organizations;
+
 use crate::admission::{Admit, AdmitRow, Extras, Operation};
 use crate::core::pod_defaults::{each, set_text};
 use crate::table::{at, list, text};

@@ -108,6 +108,7 @@ pub static CERTIFICATE_SIGNING_REQUEST: KindRow = KindRow::cluster(
         action: SubAction::Part { keep: keep_certificate, check: None },
     },
 ])
+.check(crate::check::cluster::request)
 .fields(&[field!("spec.signerName")])
 .prepare(|new, old| {
     if let Some(old) = old {
@@ -137,7 +138,14 @@ pub static CERTIFICATE_SIGNING_REQUEST: KindRow = KindRow::cluster(
 )
 .sample(concat!(
     "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {name: sample}\n",
-    "spec: {request: cmVxdWVzdA==, signerName: example.com/s, usages: [client auth]}\n"
+    "spec: {signerName: example.com/s, usages: [client auth], request: ",
+    "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlITU1ITUNBUUF3RVRFUE1BMEdBMVVFQXd3R2MyRn",
+    "RjR3hsTUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowRApBUWNEUWdBRU1STXlkT0ZEVkl4N3pVZ3NLbVQ1aTNoNmZq",
+    "OVowbHUzODlnV084cHh6UnJtV1pPY01aU3NlNEtICndrcHBGVXI4cHR6WmxyYVNseG5wdXExUGhHeFpDNkFBTUFvR0",
+    "NDcUdTTTQ5QkFNQ0Ewa0FNRVlDSVFEVmNtQVYKc1BCUHVDYmljcEJ3dnVGUStGMWZINTV6YXZGN1NWZ29FU3Z0alFJ",
+    "aEFNTHFCbUtsNmFGTVY3RWhGUm1xb2JiVAphN1JRQmFOc29SalZ5aXR1NXAzWQotLS0tLUVORCBDRVJUSUZJQ0FURS",
+    "BSRVFVRVNULS0tLS0K",
+    "}\n"
 ));
 
 /// Approvers write conditions; the certificate stays.

@@ -24,9 +24,13 @@ pub static FLOW_SCHEMA: KindRow = KindRow::cluster(
 )
 .subresources(&[STATUS])
 .counted()
+.check(crate::check::cluster::flow_schema)
 .defaults(|v| {
     if let Some(spec) = v.get_mut("spec") {
-        set(spec, "matchingPrecedence", 1000);
+        // Go's zero value counts as absent.
+        if at(spec, "matchingPrecedence").is_none_or(|p| *p == 0) {
+            spec["matchingPrecedence"] = 1000.into();
+        }
     }
 })
 .table(
@@ -64,6 +68,7 @@ pub static PRIORITY_LEVEL_CONFIGURATION: KindRow = KindRow::cluster(
 )
 .subresources(&[STATUS])
 .counted()
+.check(crate::check::cluster::priority_level)
 .defaults(default_level)
 .table(
     &[

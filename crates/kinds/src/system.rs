@@ -3,6 +3,8 @@
 //! Upstream: `pkg/registry/scheduling/rest/storage_scheduling.go`,
 //! `pkg/controlplane/controller/defaultservicecidr`.
 
+mod flow;
+
 use meta::{Gvr, Value};
 use serde_json::json;
 
@@ -24,7 +26,7 @@ pub fn system_objects() -> Vec<(Gvr, Value)> {
         "metadata": { "name": "kubernetes" },
         "spec": { "cidrs": [crate::allocate::DEFAULT_RANGE] },
     });
-    vec![
+    let mut all = vec![
         class(
             "system-node-critical",
             2_000_001_000,
@@ -36,5 +38,7 @@ pub fn system_objects() -> Vec<(Gvr, Value)> {
             "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
         ),
         (Gvr::new("networking.k8s.io", "v1", "servicecidrs"), range),
-    ]
+    ];
+    all.extend(flow::objects());
+    all
 }

@@ -5,6 +5,7 @@
 //! `pkg/apis/*/validation/validation.go`. Nothing here changes a value or looks at another object.
 
 pub(crate) mod autoscaling;
+pub(crate) mod cluster;
 pub(crate) mod container;
 pub(crate) mod cron;
 pub(crate) mod data;
@@ -17,6 +18,7 @@ pub(crate) mod pod_update;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod rbac;
+pub(crate) mod registration;
 pub(crate) mod resources;
 pub(crate) mod schedule;
 pub(crate) mod selector;

@@ -2,6 +2,8 @@
 
 //! YAML in, messages out; every case goes through the defaults of its kind first.
 
+mod extensions;
+
 use crate::{KindRow, TABLE};
 use meta::{Fault, Value};
 

@@ -17,6 +17,7 @@ pub static EVENT: KindRow = KindRow::namespaced(
 .put_creates()
 .table(COLUMNS, cells)
 .fields(FIELDS)
+.check(crate::check::cluster::event)
 .sample(concat!(
     "apiVersion: v1\nkind: Event\nmetadata: {name: sample, namespace: default}\n",
     "involvedObject: {kind: Pod, name: p, namespace: default}\nreason: Tested\nmessage: hello\ntype: Normal\n"
@@ -33,6 +34,7 @@ pub static EVENTS_EVENT: KindRow = KindRow::namespaced(
 .put_creates()
 .table(COLUMNS, cells)
 .fields(FIELDS)
+.check(crate::check::cluster::event)
 .filed_as("", "events")
 .sample(concat!(
     "apiVersion: events.k8s.io/v1\nkind: Event\nmetadata: {name: sample, namespace: default}\n",

@@ -33,6 +33,7 @@ pub static NAMESPACE: KindRow = KindRow::cluster(
 .hooks(Hooks {
     default: Some(default),
     prepare: Some(prepare),
+    check: Some(crate::check::cluster::namespace),
     held: Some(|v| count(v, "spec.finalizers") > 0),
     terminate: Some(|v| v["status"]["phase"] = "Terminating".into()),
     ..Hooks::NONE

@@ -35,6 +35,7 @@ pub static NODE: KindRow =
         )
         .fields(&[field!("spec.unschedulable", "false")])
         .defaults(default)
+        .check(crate::check::cluster::node)
         .sample("apiVersion: v1\nkind: Node\nmetadata: {name: sample}\n");
 
 /// SetDefaults_NodeStatus: allocatable falls back to capacity.
