@@ -100,7 +100,6 @@ pub struct Catalog {
 /// Documents that only change with the catalog.
 #[derive(Default)]
 pub struct Memo {
-    pub openapi_v2: OnceLock<Value>,
     pub openapi_v2_json: OnceLock<Bytes>,
     pub openapi_v2_proto: OnceLock<Bytes>,
 }

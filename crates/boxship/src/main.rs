@@ -14,6 +14,7 @@ mod kubeconfig;
 mod listen;
 mod logs;
 mod networks;
+mod operate;
 mod presence;
 mod reset;
 mod server;

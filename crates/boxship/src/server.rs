@@ -3,7 +3,7 @@
 use crate::command::Row;
 use crate::connect::ToNode;
 use crate::failure::Failure;
-use crate::{networks, simulated};
+use crate::{networks, operate, simulated};
 use api::{Api, Call, Verb};
 use auth::Authenticator;
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -27,9 +27,12 @@ fn command() -> Command {
     Command::new("server")
         .about("Run the Kubernetes control plane without a node")
         .after_help(
-            "Examples:\n  boxship server\n  boxship server --data-dir /tmp/try --listen 127.0.0.1:7443 --write-kubeconfig try.yaml",
+            "Examples:\n  boxship server\n  boxship server --data-dir /tmp/try --listen 127.0.0.1:7443 --write-kubeconfig try.yaml\n  boxship server backup /backups/monday",
         )
+        .args_conflicts_with_subcommands(true)
+        .subcommands(operate::commands())
         .args(common())
+        .arg(datastore_arg())
         .arg(networks::service_arg())
         .arg(simulated::arg())
 }
@@ -69,7 +72,33 @@ pub fn common() -> [Arg; 3] {
     ]
 }
 
+fn datastore_arg() -> Arg {
+    Arg::new("datastore")
+        .long("datastore")
+        .value_name("embedded|etcd://HOST:PORT")
+        .help(
+            "Where objects are kept: in the data directory, or in an etcd cluster (not there yet)",
+        )
+        .default_value("embedded")
+}
+
+/// Only the embedded store is there; anything else is refused before something is touched.
+fn check_datastore(args: &ArgMatches) -> Result<(), Failure> {
+    let wanted: &String = args.get_one("datastore").expect("it has a default");
+    let cause = match wanted.as_str() {
+        "embedded" => return Ok(()),
+        etcd if etcd.starts_with("etcd://") => "etcd as a datastore is not there yet",
+        _ => "a datastore is `embedded` or `etcd://HOST:PORT`",
+    };
+    let failure = Failure::new(format!("use the datastore `{wanted}`"), cause);
+    Err(failure.hint("leave --datastore out: the embedded store needs nothing else"))
+}
+
 fn run(args: &ArgMatches) -> Result<ExitCode, Failure> {
+    if let Some(done) = operate::run(args) {
+        return done;
+    }
+    check_datastore(args)?;
     let started = Instant::now();
     let runtime = runtime()?;
     runtime.block_on(async {
@@ -120,6 +149,7 @@ pub struct ControlPlane {
     face: tokio::task::JoinHandle<()>,
     loops: Vec<control::Handle>,
     compaction: tokio::task::JoinHandle<()>,
+    operator: tokio::task::JoinHandle<()>,
 }
 
 impl ControlPlane {
@@ -129,9 +159,15 @@ impl ControlPlane {
         let listen: SocketAddr = *args.get_one("listen").expect("it has a default");
         let names = Names::standard("", listen.ip(), networks::nth(services, 1));
         let pki = Arc::new(open_pki(data_dir, names)?);
-        let store = open_store(data_dir)?;
+        let (store, control) = open_store(data_dir)?;
         let gate = Gate::new(Authenticator::default(), pki.signing_key().clone());
         let api = Arc::new(Api::new(Box::new(gate.clone()), Box::new(gate.clone())));
+        let operator = operate::serve(operate::Plane {
+            store: store.clone(),
+            control,
+            gate: gate.clone(),
+            data_dir: data_dir.to_path_buf(),
+        })?;
         let health = Arc::new(Health::default());
         let connect = ToNode::default();
         let server = Server::new(Deps {
@@ -161,7 +197,7 @@ impl ControlPlane {
             write_kubeconfig(&pki, path, "boxship", address)?;
         }
         let compaction = tokio::spawn(compact(store.clone()));
-        Ok(Self { api, store, connect, pki, address, server, face, loops, compaction })
+        Ok(Self { api, store, connect, pki, address, server, face, loops, compaction, operator })
     }
 
     /// Keeps the administrator's context in a kubeconfig current.
@@ -180,6 +216,7 @@ impl ControlPlane {
     pub async fn stop(self) {
         drop(self.loops);
         self.compaction.abort();
+        self.operator.abort();
         self.server.stop();
         // A panic of the accept loop has been printed.
         let _ = self.face.await;
@@ -233,13 +270,16 @@ fn open_pki(data_dir: &Path, names: Names) -> Result<Pki, Failure> {
     Pki::open(data_dir, names, now()).map_err(|e| Failure::new(what(), e))
 }
 
-fn open_store(data_dir: &Path) -> Result<Store, Failure> {
+/// The store of a data directory, and what an operator may do to its log.
+pub fn open_store(data_dir: &Path) -> Result<(Store, log::Control<log::RealDisk>), Failure> {
     let dir = data_dir.join("store");
     let what = || format!("open the store in `{}`", dir.display());
     let disk = log::RealDisk::open(&dir).map_err(|e| Failure::new(what(), e))?;
     let wal = log::Wal::open(disk, log::Options::default()).map_err(|e| Failure::new(what(), e))?;
-    Store::open(Box::new(wal), store::Options::new(api::heads()))
-        .map_err(|e| Failure::new(what(), e))
+    let control = wal.control();
+    let store = Store::open(Box::new(wal), store::Options::new(api::heads()))
+        .map_err(|e| Failure::new(what(), e))?;
+    Ok((store, control))
 }
 
 fn start_loops(api: &Arc<Api>, store: &Store) -> Result<Vec<control::Handle>, Failure> {

@@ -90,7 +90,7 @@ fn ack(line: &str) -> Option<[u64; 3]> {
 
 #[test]
 fn kill_9_loses_nothing() {
-    let kills: u64 = std::env::var("BOXSHIP_KILLS").map_or(25, |count| count.parse().unwrap());
+    let kills: u64 = std::env::var("BOXSHIP_KILLS").map_or(500, |count| count.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let (mut last, mut acked, started) = (0, 0, std::time::Instant::now());
     for kill in 0..kills {
