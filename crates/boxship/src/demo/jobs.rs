@@ -37,16 +37,14 @@ async fn completed(cluster: &Cluster, prefix: &str, say: &Progress) -> Result<St
         let status = &job["status"];
         say.say(format!("{name}: {} active", status["active"].as_u64().unwrap_or_default()));
         let conditions = status["conditions"].as_array().into_iter().flatten();
-        let ended =
-            conditions.filter(|c| c["status"] == "True").find_map(|c| match c["type"].as_str() {
-                Some("Complete") => Some(Ok(name.to_string())),
-                Some("Failed") => {
-                    let why = c["message"].as_str().unwrap_or("it failed");
-                    Some(Err(Failure::new(format!("run the Job {name}"), why)))
-                }
-                _ => None,
-            });
-        ended
+        conditions.filter(|c| c["status"] == "True").find_map(|c| match c["type"].as_str() {
+            Some("Complete") => Some(Ok(name.to_string())),
+            Some("Failed") => {
+                let why = c["message"].as_str().unwrap_or("it failed");
+                Some(Err(Failure::new(format!("run the Job {name}"), why)))
+            }
+            _ => None,
+        })
     };
     cluster.until(JOBS, &format!("a Job {prefix} to complete"), done).await?
 }
