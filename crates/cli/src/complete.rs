@@ -79,7 +79,7 @@ fn spelled(flag: &Flag) -> String {
     format!("--{}", flag.long)
 }
 
-fn bash(root: &Command) -> String {
+pub fn bash(root: &Command) -> String {
     let name = root.name;
     let mut rows = String::new();
     let tops: Vec<&str> = root.commands().map(|c| c.name).collect();
@@ -119,7 +119,7 @@ complete -F _{name} {name}
     )
 }
 
-fn fish(root: &Command) -> String {
+pub fn fish(root: &Command) -> String {
     let name = root.name;
     let mut out = format!("# {name} completion for fish\ncomplete -c {name} -f\n");
     for sub in root.commands() {

@@ -114,3 +114,6 @@ pub fn overview() -> String {
     let rows: String = BOXSHIP.commands().map(row).collect();
     format!("Containers, images and the cluster:\n{rows}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,18 +57,16 @@ impl Chain {
 }
 
 impl Call {
-    /// Whether a switch is on.
+    /// Whether a switch is on; one the row does not have is off.
     pub fn has(&self, flag: &str) -> bool {
         self.get(flag).is_some_and(|value| value != "false")
     }
 
     pub fn get(&self, flag: &str) -> Option<&str> {
-        debug_assert!(self.knows(flag), "{} has no --{flag}", self.path);
         self.flags.get(flag).and_then(|values| values.last()).map(String::as_str)
     }
 
     pub fn all(&self, flag: &str) -> &[String] {
-        debug_assert!(self.knows(flag), "{} has no --{flag}", self.path);
         self.flags.get(flag).map_or(&[], Vec::as_slice)
     }
 
@@ -92,29 +90,7 @@ impl Call {
         let message = format!("invalid argument \"{value}\" for \"--{flag}\" flag: {why}");
         usage(self.voice, &self.path, &message)
     }
-
-    fn knows(&self, flag: &str) -> bool {
-        self.command.own_flags().any(|f| f.long == flag)
-            || self.flags.contains_key(flag)
-            || GLOBALS.contains(&flag)
-    }
 }
-
-/// Flags of roots, which calls ask for without having them in their own row.
-const GLOBALS: &[&str] = &[
-    "host",
-    "config",
-    "kubeconfig",
-    "context",
-    "namespace",
-    "server",
-    "token",
-    "cluster",
-    "user",
-    "insecure-skip-tls-verify",
-    "request-timeout",
-    "v",
-];
 
 /// Reads a command line without the program's name.
 ///
@@ -157,12 +133,16 @@ pub fn parse(
             Some(Arg::Long("help")) => return Ok(Wish::Help(state.chain)),
             Some(Arg::Short(short)) => {
                 let flag = state.chain.flag(|flag| flag.short == Some(short));
-                state.option(flag, &format!("shorthand flag: '{short}'"), &mut parser)?;
+                state.option(flag, &format!("shorthand flag: '{short}'"), None, &mut parser)?;
             }
             Some(Arg::Long(long)) => {
                 let flag = state.chain.flag(|flag| flag.long == long);
                 let name = format!("flag: --{long}");
-                state.option(flag, &name, &mut parser)?;
+                // What follows a letter in its cluster is no value of a switch; behind a name, `=` is.
+                let has_value = |f: &Flag| matches!(f.takes, Takes::One(_) | Takes::Many(_));
+                let given =
+                    if flag.is_some_and(has_value) { None } else { parser.optional_value() };
+                state.option(flag, &name, given, &mut parser)?;
             }
         }
     }
@@ -219,12 +199,13 @@ impl State {
         &mut self,
         flag: Option<&'static Flag>,
         name: &str,
+        given: Option<OsString>,
         parser: &mut lexopt::Parser,
     ) -> Result<(), Failure> {
         let Some(flag) = flag else { return Err(self.unknown_flag(name)) };
         let value = match flag.takes {
-            Takes::Nothing => self.switch(flag, parser)?,
-            Takes::Perhaps(_, missing) => match parser.optional_value() {
+            Takes::Nothing => self.switch(flag, given)?,
+            Takes::Perhaps(_, missing) => match given {
                 Some(value) => text(value)?,
                 None => missing.to_owned(),
             },
@@ -238,8 +219,8 @@ impl State {
         Ok(())
     }
 
-    fn switch(&self, flag: &Flag, parser: &mut lexopt::Parser) -> Result<String, Failure> {
-        let Some(value) = parser.optional_value() else { return Ok("true".into()) };
+    fn switch(&self, flag: &Flag, given: Option<OsString>) -> Result<String, Failure> {
+        let Some(value) = given else { return Ok("true".into()) };
         // strconv.ParseBool
         match text(value)?.as_str() {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".into()),
@@ -326,18 +307,21 @@ pub fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     (best.0 <= 2 && best.0 < word.len()).then_some(best.1)
 }
 
-/// Levenshtein's.
+/// Levenshtein's, with two letters swapped counting once.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if swapped {
+                row[j] = row[j].min(rows[i - 2][j - 2] + 1);
+            }
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }

@@ -22,7 +22,7 @@ impl Sheet {
     /// # Errors
     /// When the format is no template or does not fit.
     pub fn print(&self, call: &Call, columns: &[&str], rows: &[Value]) -> Result<(), Failure> {
-        let quiet = call.command.own_flags().any(|f| f.long == "quiet") && call.has("quiet");
+        let quiet = call.has("quiet");
         match call.get("format") {
             _ if quiet => rows.iter().for_each(|row| out::line(text(&row[self.quiet]))),
             None | Some("table") => self.table(columns, rows),

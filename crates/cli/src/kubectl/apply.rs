@@ -149,8 +149,7 @@ fn apply_failed(what: &str, error: &Error) -> Failure {
 
 /// How unknown fields are taken: as errors unless told otherwise.
 fn validation(call: &Call) -> String {
-    let has = call.command.own_flags().any(|f| f.long == "validate");
-    let how = match call.get("validate").filter(|_| has) {
+    let how = match call.get("validate") {
         None | Some("true" | "strict") => "Strict",
         Some("warn") => "Warn",
         Some(_) => "Ignore",

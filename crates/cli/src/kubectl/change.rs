@@ -68,7 +68,7 @@ pub async fn annotate(call: &Call) -> Result<u8, Failure> {
 async fn marks(call: &Call, member: &str, done: &str, undone: &str) -> Result<u8, Failure> {
     let is_change = |word: &str| word.contains('=') || (word.ends_with('-') && word.len() > 1);
     let (words, changes) = split(call, is_change);
-    let lists = call.command.own_flags().any(|f| f.long == "list") && call.has("list");
+    let lists = call.has("list");
     if changes.is_empty() && !lists {
         let what = if member == "labels" { "label" } else { "annotation" };
         return Err(Failure::plain(format!("error: at least one {what} update is required")));

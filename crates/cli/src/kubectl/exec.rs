@@ -251,7 +251,10 @@ async fn running(cluster: &Cluster, made: &Value, name: &str) -> Result<String, 
     let mut watch = cluster.kube.watch(&path, "application/json").await.map_err(failed)?;
     while let Some(event) = watch.next().await.map_err(failed)? {
         let phase = text(&event.object, "/status/phase");
-        if event.kind == "DELETED" || matches!(phase, "Running" | "Succeeded" | "Failed") {
+        // The pod runs before its container does when there are several.
+        let waits = event.object.pointer("/status/containerStatuses/0/state/waiting").is_some();
+        let started = phase == "Running" && !waits;
+        if event.kind == "DELETED" || started || matches!(phase, "Succeeded" | "Failed") {
             return Ok(phase.to_owned());
         }
     }

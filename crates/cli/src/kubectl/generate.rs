@@ -205,8 +205,7 @@ fn job_spec(call: &Call, image: &str) -> Value {
     if !command(call).is_empty() {
         container["command"] = command(call).into();
     }
-    let restart = call.command.own_flags().any(|f| f.long == "restart");
-    let restart = call.get("restart").filter(|_| restart).unwrap_or("OnFailure");
+    let restart = call.get("restart").unwrap_or("OnFailure");
     let restart = if call.command.name == "job" { "Never" } else { restart };
     json!({ "template": { "metadata": {}, "spec": { "containers": [container], "restartPolicy": restart } } })
 }
@@ -262,8 +261,7 @@ fn service_ports(call: &Call) -> Result<Vec<Value>, Failure> {
         let port: u16 = port.parse().map_err(|_| bad())?;
         let target = target.parse::<u16>().map_or_else(|_| Value::from(target), Value::from);
         let mut one = json!({ "name": text.replace(':', "-"), "port": port, "protocol": "TCP", "targetPort": target });
-        let has_node_port = call.command.own_flags().any(|f| f.long == "node-port");
-        if has_node_port && let Some(port) = call.number::<u16>("node-port")? {
+        if let Some(port) = call.number::<u16>("node-port")? {
             one["nodePort"] = port.into();
         }
         out.push(one);
@@ -344,8 +342,7 @@ fn rules(call: &Call) -> Result<Vec<Value>, Failure> {
         rule
     };
     let mut out: Vec<Value> = groups.iter().map(rule).collect();
-    let urls = call.command.own_flags().any(|f| f.long == "non-resource-url");
-    if urls && !call.all("non-resource-url").is_empty() {
+    if !call.all("non-resource-url").is_empty() {
         out.push(json!({ "verbs": verbs, "nonResourceURLs": call.list("non-resource-url") }));
     }
     match out.is_empty() {

@@ -42,8 +42,7 @@ impl Output {
     /// When the format is unknown or its template is none.
     pub fn of(call: &Call) -> Result<Self, Failure> {
         let Some(format) = call.get("output") else { return Ok(Self::Plain { wide: false }) };
-        let has_template = call.command.own_flags().any(|f| f.long == "template");
-        let more = if has_template { call.get("template") } else { None };
+        let more = call.get("template");
         let (name, given) = format.split_once('=').map_or((format, more), |(n, t)| (n, Some(t)));
         let bad = |why: String| Failure::plain(format!("error: error parsing {name} {why}"));
         let template = || {
@@ -92,8 +91,7 @@ impl Output {
         value: &Value,
         said: &str,
     ) -> Result<(), Failure> {
-        let shows = call.command.own_flags().any(|f| f.long == "show-managed-fields")
-            && call.has("show-managed-fields");
+        let shows = call.has("show-managed-fields");
         let mut value = value.clone();
         if !shows {
             strip_managed(&mut value);
@@ -115,8 +113,7 @@ impl Output {
                 out::write(template.render(&value).map_err(bad)?.as_bytes());
             }
             Self::Columns(columns) => {
-                let headings = !call.command.own_flags().any(|f| f.long == "no-headers")
-                    || !call.has("no-headers");
+                let headings = !call.has("no-headers");
                 print_columns(columns, &each_of(&value), headings);
             }
         }

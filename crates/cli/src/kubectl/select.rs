@@ -65,12 +65,9 @@ pub fn slashed(kinds: &Kinds, word: &str) -> Result<Wanted, Failure> {
 
 /// A query part for selectors.
 pub fn query(call: &Call) -> String {
-    let has = |flag: &str| call.command.own_flags().any(|f| f.long == flag);
     let mut out = String::new();
     for (flag, key) in [("selector", "labelSelector"), ("field-selector", "fieldSelector")] {
-        if has(flag)
-            && let Some(value) = call.get(flag)
-        {
+        if let Some(value) = call.get(flag) {
             out.push_str(&format!("{key}={}&", escape(value)));
         }
     }
@@ -119,8 +116,7 @@ pub async fn fetched(
             "error: You must provide one or more resources by argument or filename.",
         ));
     }
-    let everywhere =
-        call.command.own_flags().any(|f| f.long == "all-namespaces") && call.has("all-namespaces");
+    let everywhere = call.has("all-namespaces");
     let mut out = Vec::new();
     for one in wanted {
         let namespace =
@@ -154,8 +150,7 @@ pub async fn wanted(
     kinds: &Kinds,
     words: &[String],
 ) -> Result<Vec<Wanted>, Failure> {
-    let has_files = call.command.own_flags().any(|f| f.long == "filename");
-    if !has_files || call.all("filename").is_empty() {
+    if call.all("filename").is_empty() {
         return arguments(kinds, words);
     }
     let mut out = Vec::new();
