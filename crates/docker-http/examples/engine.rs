@@ -23,6 +23,9 @@ fn main() -> ExitCode {
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let tokio = builder.worker_threads(2).enable_all().build().expect("tokio starts");
+    if args.first().is_some_and(|a| a == "reset") {
+        return reset(&args);
+    }
     let registry = args.first().is_some_and(|a| a == "registry");
     let done =
         tokio.block_on(async { if registry { serve(&args).await } else { run(&args).await } });
@@ -33,6 +36,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `engine reset --data-dir DIR --name NAME`: ends the keeper, takes away links and tables.
+fn reset(args: &[String]) -> ExitCode {
+    let data_dir = PathBuf::from(option(args, "--data-dir").unwrap_or_default());
+    if let Ok(keeper) = Keeper::connect(&data_dir.join("keeper")) {
+        let _ = runtime::stop(&keeper);
+    }
+    let instance = net::Instance::new(&option(args, "--name").unwrap_or_default());
+    let gone = instance.retain(|_| false).is_ok() && net::remove_tables(&instance).is_ok();
+    if gone { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn option(args: &[String], name: &str) -> Option<String> {

@@ -366,6 +366,10 @@ pub fn with_defaults(mut host: HostConfig, machine: &Machine) -> HostConfig {
         }
     };
     set(&mut host.log_config.kind, "json-file");
+    host.log_config.config.get_or_insert_default();
+    if !machine.cgroup_v2 {
+        host.oom_kill_disable.get_or_insert(false);
+    }
     set(&mut host.ipc_mode, "private");
     set(&mut host.cgroupns_mode, if machine.cgroup_v2 { "private" } else { "host" });
     set(&mut host.restart_policy.name, "no");

@@ -22,7 +22,9 @@ pub fn with_image(mut wanted: Config, image: &ImageDefaults) -> Config {
     wanted.stop_timeout = wanted.stop_timeout.or(image.stop_timeout);
     union(&mut wanted.exposed_ports, image.exposed_ports.keys());
     union(&mut wanted.volumes, image.volumes.keys());
-    wanted.env = Some(merged_env(items(&wanted.env), &image.env));
+    if wanted.env.is_some() || !image.env.is_empty() {
+        wanted.env = Some(merged_env(items(&wanted.env), &image.env));
+    }
     let labels = wanted.labels.get_or_insert_default();
     for (key, value) in &image.labels {
         labels.entry(key.clone()).or_insert_with(|| value.clone());

@@ -64,6 +64,7 @@ impl Engine {
     fn list_now(&self, options: &ListOptions) -> Result<Vec<ContainerView>> {
         let filters = &options.filters;
         filters.only(FILTERS)?;
+        check_words(filters)?;
         let named = Names::compile(filters)?;
         let all = options.all
             || options.limit.is_some()
@@ -111,7 +112,6 @@ impl Engine {
 
     fn passes(&self, filters: &Filters, record: &Record) -> Result<bool> {
         let state = &record.state;
-        check_words(filters)?;
         let health = state.health.as_ref().map_or("none", |h| h.status.word());
         let exited = |code: &str| {
             let ended = matches!(state.phase, Phase::Exited | Phase::Dead);

@@ -201,7 +201,8 @@ impl Engine {
         let _turn = container.turn.lock().await;
         if container.record().state.phase != Phase::Paused {
             let text = format!("Container {} is not paused", container.id);
-            return Err(EngineError::conflict(text));
+            // A plain error in moby `daemon/unpause.go`, so 500.
+            return Err(EngineError::system(text));
         }
         self.thaw(&container).await
     }

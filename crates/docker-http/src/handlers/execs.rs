@@ -151,7 +151,7 @@ async fn read_json_head(
 pub async fn inspect(call: Call) -> Handled {
     let exec = call.face.engine.exec(call.param(0))?;
     let config = &exec.config;
-    Ok(reply::ok(&json!({
+    let mut out = json!({
         "ID": exec.id,
         "Running": exec.running,
         "ExitCode": exec.exit_code,
@@ -160,7 +160,6 @@ pub async fn inspect(call: Call) -> Handled {
             "entrypoint": config.cmd.first().cloned().unwrap_or_default(),
             "arguments": config.cmd.get(1..).unwrap_or_default(),
             "privileged": config.privileged,
-            "user": config.user,
         },
         "OpenStdin": config.attach_stdin,
         "OpenStderr": config.attach_stderr,
@@ -169,7 +168,11 @@ pub async fn inspect(call: Call) -> Handled {
         "ContainerID": exec.container,
         "DetachKeys": config.detach_keys,
         "Pid": exec.pid,
-    })))
+    });
+    if !config.user.is_empty() {
+        out["ProcessConfig"]["user"] = json!(config.user);
+    }
+    Ok(reply::ok(&out))
 }
 
 pub async fn resize(call: Call) -> Handled {

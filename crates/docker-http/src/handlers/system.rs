@@ -160,7 +160,7 @@ fn fixed() -> Value {
             "IndexConfigs": {
                 "docker.io": { "Name": "docker.io", "Mirrors": [], "Secure": true, "Official": true },
             },
-            "Mirrors": null,
+            "Mirrors": [],
         },
         "GenericResources": null,
         "HttpProxy": "",
@@ -266,8 +266,6 @@ pub async fn disk_usage(call: Call) -> Handled {
         };
         out["BuildCache"] = json!(rows);
     }
-    if call.version >= crate::ApiVersion(1, 42) && wanted.is_empty() {
-        out["BuilderSize"] = json!(0);
-    }
+    out["BuilderSize"] = json!(0);
     Ok(reply::json(StatusCode::OK, &out))
 }

@@ -60,6 +60,5 @@ pub async fn prune(call: Call) -> Handled {
         filters = filters.with("all", "true");
     }
     let freed = call.face.engine.volume_prune(&filters).await?;
-    let names = if freed.names.is_empty() { json!(null) } else { json!(freed.names) };
-    Ok(reply::ok(&json!({ "VolumesDeleted": names, "SpaceReclaimed": freed.bytes })))
+    Ok(reply::ok(&json!({ "VolumesDeleted": freed.names, "SpaceReclaimed": freed.bytes })))
 }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod compose;
+mod differ;
 mod images;
 mod kills;
 mod life;
