@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dockerfile::{Check, Lowered, NamedContext, Options};
+use dockerfile::{Check, Dockerfile, Graph, Lowered, NamedContext, Options, Warning};
 use engine::Engine;
 use oci::Platform;
 use tokio::sync::{RwLock, mpsc};
@@ -68,8 +68,9 @@ impl Builder {
         let running = self.running.read().await;
         let text = context.dockerfile(&request.dockerfile)?;
         let file = dockerfile::parse(&text)?;
-        checked(&file, &request, &events)?;
+        let check = check_of(&file, &request)?;
         let graph = self.lower(&file, &request, &events).await?;
+        tell(&findings(&file, &context, &graph, &check), &check, &events)?;
         let warn = |text: String| drop(events.send(Event::Warning(text)));
         let imported = remote_cache::import(&self.engine.images, &request, &warn).await;
         let session = Arc::new(Session {
@@ -98,7 +99,7 @@ impl Builder {
     }
 
     /// The build checks alone, as `docker build --check` prints them; findings are an error.
-    pub fn check(
+    pub async fn check(
         &self,
         request: &BuildRequest,
         mut context: Context,
@@ -106,7 +107,9 @@ impl Builder {
     ) -> Result<()> {
         let text = context.dockerfile(&request.dockerfile)?;
         let file = dockerfile::parse(&text)?;
-        let found = dockerfile::lint(&file, &check_of(&file, request)?);
+        let check = check_of(&file, request)?;
+        let graph = self.lower(&file, request, events).await?;
+        let found = findings(&file, &context, &graph, &check);
         for warning in &found {
             let report = dockerfile::report(&file, &request.dockerfile, warning);
             // Nobody listening is no reason to stop.
@@ -190,20 +193,23 @@ fn check_of(file: &dockerfile::Dockerfile, request: &BuildRequest) -> Result<Che
     Check::parse(given.map_or("", String::as_str)).map_err(BuildError::new)
 }
 
+/// What all checks find, in order of lines.
+fn findings(file: &Dockerfile, context: &Context, graph: &Graph, check: &Check) -> Vec<Warning> {
+    let mut found = dockerfile::lint(file, check);
+    let more = dockerfile::ignored(file, &context.ignore).into_iter().chain(graph.warnings.clone());
+    found.extend(more.filter(|w| !check.skips(w.rule)));
+    found.sort_by_key(|w| w.line);
+    found
+}
+
 /// Tells what the build checks find; with `error=true` a finding ends the build.
-fn checked(
-    file: &dockerfile::Dockerfile,
-    request: &BuildRequest,
-    events: &mpsc::UnboundedSender<Event>,
-) -> Result<()> {
-    let check = check_of(file, request)?;
+fn tell(found: &[Warning], check: &Check, events: &mpsc::UnboundedSender<Event>) -> Result<()> {
     let mut rules = Vec::new();
-    for warning in dockerfile::lint(file, &check) {
-        let (rule, detail, line) = (warning.rule, warning.detail, warning.line);
+    for Warning { rule, detail, line } in found {
         // Nobody listening is no reason to stop.
         let _ = events.send(Event::Warning(format!("{rule}: {detail} (line {line})")));
-        if !rules.contains(&rule) {
-            rules.push(rule);
+        if !rules.contains(rule) {
+            rules.push(*rule);
         }
     }
     if check.error && !rules.is_empty() {

@@ -21,9 +21,10 @@ pub struct Dress {
 /// exists). A folder that is there is filled.
 pub fn copy(forest: &Forest<'_>, picked: &Picked, target: &Path, dress: Dress) -> Result<()> {
     let mut folders: Vec<(PathBuf, Timestamps)> = Vec::new();
+    let mut links = Links::default();
     forest.walk(picked, &mut |entry| {
         let to = if entry.below.is_empty() { target.to_owned() } else { target.join(entry.below) };
-        place(entry, &to, dress).doing(|| format!("copying to {}", entry.below))?;
+        place(entry, &to, dress, &mut links).doing(|| format!("copying to {}", entry.below))?;
         if entry.meta.is_dir() {
             folders.push((to, times(entry)));
         }
@@ -36,7 +37,10 @@ pub fn copy(forest: &Forest<'_>, picked: &Picked, target: &Path, dress: Dress) -
     Ok(())
 }
 
-fn place(entry: &Entry<'_>, to: &Path, dress: Dress) -> Result<()> {
+/// Where files with several names went first. Looked up only.
+type Links = std::collections::HashMap<(u64, u64), PathBuf>;
+
+fn place(entry: &Entry<'_>, to: &Path, dress: Dress, links: &mut Links) -> Result<()> {
     let there = std::fs::symlink_metadata(to).ok();
     let meta = entry.meta;
     if meta.is_dir() {
@@ -64,6 +68,12 @@ fn place(entry: &Entry<'_>, to: &Path, dress: Dress) -> Result<()> {
     }
     if let Some(parent) = to.parent().filter(|p| !p.exists()) {
         std::fs::create_dir_all(parent).doing(|| "making a folder".to_owned())?;
+    }
+    if meta.is_file() && meta.nlink() > 1 {
+        if let Some(first) = links.get(&(meta.dev(), meta.ino())) {
+            return std::fs::hard_link(first, to).doing(|| "linking a file".to_owned());
+        }
+        links.insert((meta.dev(), meta.ino()), to.to_owned());
     }
     make(entry, to)?;
     dress_up(entry, to, dress)?;

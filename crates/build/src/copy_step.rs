@@ -1,8 +1,9 @@
 //! COPY and ADD.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dockerfile::ignore::Ignore;
+use dockerfile::ignore::{Ignore, clean};
 use dockerfile::{Copying, Origin, Source};
 use image::{Layer, Owners, UnpackOptions, Whiteouts};
 
@@ -71,7 +72,8 @@ fn context_forest<'a>(
     excludes: &'a Ignore,
 ) -> Result<Forest<'a>> {
     let context = session.context_of(origin)?;
-    Ok(Forest { root: context.root(), ignores: vec![&context.ignore, excludes] })
+    let ignores = vec![&context.ignore];
+    Ok(Forest { root: context.root(), ignores, excludes: Some(excludes) })
 }
 
 pub fn execute(
@@ -93,7 +95,9 @@ pub fn execute(
     };
     let forest = match &origin {
         None => context_forest(session, &c.origin, &excludes)?,
-        Some(origin) => Forest { root: origin.path(), ignores: vec![&excludes] },
+        Some(origin) => {
+            Forest { root: origin.path(), ignores: Vec::new(), excludes: Some(&excludes) }
+        }
     };
     let mut put = Put { root: tree.path(), dest: &c.dest, dress, copying: c };
     for (n, source) in c.sources.iter().enumerate() {
@@ -109,6 +113,11 @@ pub fn execute(
     }
     drop(origin);
     tree.commit(session.epoch)
+}
+
+/// A folder of which everything is meant.
+fn plain(root: &Path) -> Forest<'_> {
+    Forest { root, ignores: Vec::new(), excludes: None }
 }
 
 /// Where things go.
@@ -145,7 +154,10 @@ impl Put<'_> {
         let target = if self.copying.parents {
             // Only what stands behind a `/./` of the source counts.
             let skip =
-                source.split_once("/./").map_or(0, |(before, _)| before.trim_matches('/').len());
+                source.split_once("/./").map_or(0, |(before, _)| match clean(before).as_str() {
+                    "." => 0,
+                    before => before.len(),
+                });
             let kept = one.name.get(skip..).unwrap_or_default().trim_start_matches('/');
             let (folder, name) = kept.rsplit_once('/').unwrap_or(("", kept));
             self.folder(&format!("{}/{folder}", self.dest))?.join(name)
@@ -162,7 +174,7 @@ impl Put<'_> {
     fn remote(&mut self, fetched: Option<&Fetched>) -> Result<()> {
         let fetched = fetched.ok_or_else(|| BuildError::new("the source was not fetched"))?;
         if fetched.path.is_dir() {
-            let forest = Forest { root: &fetched.path, ignores: Vec::new() };
+            let forest = plain(&fetched.path);
             return self.picked(&forest, ".");
         }
         if self.copying.unpack_remote
@@ -171,7 +183,7 @@ impl Put<'_> {
             return self.unpack(&fetched.path, packing);
         }
         let parent = fetched.path.parent().unwrap_or(Path::new("/"));
-        let forest = Forest { root: parent, ignores: Vec::new() };
+        let forest = plain(parent);
         let target = self.file_target(&fetched.name)?;
         let picked = Picked { path: fetched.path.clone(), name: fetched.name.clone() };
         // It came from no owner here.
@@ -208,7 +220,12 @@ impl Put<'_> {
         if let Some((uid, gid)) = self.dress.owner {
             options.owners = Owners::Fixed(uid, gid);
         }
-        image::unpack(&mut *tar, &target, &options).doing(|| "unpacking an archive".to_owned())?;
+        let unpacking = || "unpacking an archive".to_owned();
+        // An archive's own `./` says nothing about the folder it is unpacked to.
+        let before = std::fs::metadata(&target).doing(unpacking)?;
+        image::unpack(&mut *tar, &target, &options).doing(unpacking)?;
+        rooted::chown(&target, before.uid(), before.gid()).doing(unpacking)?;
+        std::fs::set_permissions(&target, before.permissions()).doing(unpacking)?;
         Ok(())
     }
 
@@ -217,7 +234,7 @@ impl Put<'_> {
         let path = folder.0.join("inline");
         std::fs::write(&path, content).doing(|| "writing a here-document".to_owned())?;
         let mode = Some(self.dress.mode.unwrap_or(0o644));
-        let forest = Forest { root: &folder.0, ignores: Vec::new() };
+        let forest = plain(&folder.0);
         let target = self.file_target(name)?;
         let picked = Picked { path, name: "inline".to_owned() };
         copy(&forest, &picked, &target, Dress { mode, ..self.dress })

@@ -38,7 +38,8 @@ pub fn recipe(session: &Session, r: &Running, inputs: &[Made]) -> Result<String>
 }
 
 fn context_digest(context: &Context, source: &str) -> Result<Digest> {
-    let forest = Forest { root: context.root(), ignores: vec![&context.ignore] };
+    let ignores = vec![&context.ignore];
+    let forest = Forest { root: context.root(), ignores, excludes: None };
     content::digest(&forest, &forest.pick(source)?)
 }
 

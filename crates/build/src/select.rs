@@ -22,13 +22,20 @@ pub struct Picked {
 /// A tree to take files of.
 pub struct Forest<'a> {
     pub root: &'a Path,
-    /// `.dockerignore` and `--exclude`; both by paths within the tree.
+    /// `.dockerignore`, by paths within the tree.
     pub ignores: Vec<&'a Ignore>,
+    /// `--exclude`, by paths within the folder that is copied.
+    pub excludes: Option<&'a Ignore>,
 }
 
 impl Forest<'_> {
     pub fn leaves_out(&self, name: &str) -> bool {
         self.ignores.iter().any(|i| i.excludes(name))
+    }
+
+    /// Whether `--exclude` means a path within what is copied.
+    fn cuts(&self, below: &str) -> bool {
+        self.excludes.is_some_and(|e| e.excludes(below))
     }
 
     /// Whether everything below an excluded folder is excluded too.
@@ -62,13 +69,15 @@ impl Forest<'_> {
             if self.prunes(&name) {
                 continue;
             }
-            if glob::matches(pattern, &name) && !self.leaves_out(&name) {
+            let folder = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir());
+            let last = name.rsplit('/').next().unwrap_or_default();
+            let cut = !folder && self.cuts(last);
+            if glob::matches(pattern, &name) && !self.leaves_out(&name) && !cut {
                 let real = rooted::resolve(self.root, &name).unwrap_or_else(|_| path.clone());
                 out.push(Picked { path: real, name });
                 continue;
             }
             let deeper = pattern.contains("**") || name.split('/').count() < depth;
-            let folder = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir());
             if deeper && folder {
                 self.search(&path, &name, pattern, out)?;
             }
@@ -87,11 +96,12 @@ impl Forest<'_> {
         for (child, path) in children(dir)? {
             let join = |a: &str| if a.is_empty() { child.clone() } else { format!("{a}/{child}") };
             let (name, below) = (join(name), join(below));
-            if self.prunes(&name) {
+            let cut = self.cuts(&below);
+            if self.prunes(&name) || cut && self.excludes.is_some_and(|e| !e.has_exceptions()) {
                 continue;
             }
             let meta = metadata(&path)?;
-            if !self.leaves_out(&name) {
+            if !cut && !self.leaves_out(&name) {
                 visit(&Entry { path: &path, below: &below, meta: &meta })?;
             }
             if meta.is_dir() {

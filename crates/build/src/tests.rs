@@ -66,7 +66,7 @@ fn sources_are_picked() {
     }
     std::os::unix::fs::symlink("/etc", dir.path().join("out")).unwrap();
     let ignore = Ignore::parse("tmp\nb.txt");
-    let forest = Forest { root: dir.path(), ignores: vec![&ignore] };
+    let forest = Forest { root: dir.path(), ignores: vec![&ignore], excludes: None };
     assert_eq!(names(&forest.pick("*.txt").unwrap()), ["a.txt"]);
     assert_eq!(names(&forest.pick("d/**/*.txt").unwrap()), ["d/c.txt", "d/e/f.txt"]);
     assert_eq!(names(&forest.pick("/d/../a.txt").unwrap()), ["a.txt"]);
@@ -80,7 +80,7 @@ fn sources_are_picked() {
 fn times_do_not_count_and_modes_do() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "d/a", "x");
-    let forest = Forest { root: dir.path(), ignores: Vec::new() };
+    let forest = Forest { root: dir.path(), ignores: Vec::new(), excludes: None };
     let digest = || content::digest(&forest, &forest.pick("d").unwrap()).unwrap();
     let first = digest();
     let file = std::fs::File::open(dir.path().join("d/a")).unwrap();
@@ -153,4 +153,23 @@ fn links_never_lead_out() {
     std::fs::create_dir_all(dir.path().join("var/real")).unwrap();
     let made = rooted::make_folders(dir.path(), "/l/x/y").unwrap();
     assert_eq!(made, dir.path().canonicalize().unwrap().join("var/real/x/y"));
+}
+
+#[test]
+fn excludes_are_of_what_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["all/a.log", "all/a.txt", "all/tmp/x", "all/sub/b.log", "z.log", "z.txt"] {
+        write(dir.path(), name, "x");
+    }
+    let excludes = Ignore::of(["*.log", "tmp"].into_iter());
+    let forest = Forest { root: dir.path(), ignores: Vec::new(), excludes: Some(&excludes) };
+    let mut seen = Vec::new();
+    let all = &forest.pick("all").unwrap()[0];
+    let mut visit = |e: &crate::select::Entry<'_>| {
+        seen.push(e.below.to_owned());
+        Ok(())
+    };
+    forest.walk(all, &mut visit).unwrap();
+    assert_eq!(seen, ["", "a.txt", "sub", "sub/b.log"]);
+    assert_eq!(names(&forest.pick("z*").unwrap()), ["z.txt"]);
 }

@@ -5,6 +5,7 @@
 use oci::{Digest, ImageConfig, Platform};
 
 use crate::instruction::{MountKind, Sharing};
+use crate::lint::Warning;
 
 /// Index into [`Graph::nodes`].
 pub type NodeId = usize;
@@ -23,6 +24,8 @@ pub struct Graph {
     pub steps: Vec<Step>,
     /// The image that the target stands on.
     pub parent: Option<Digest>,
+    /// Findings that needed the base images' variables.
+    pub warnings: Vec<Warning>,
 }
 
 /// One line of `Step 1/3 : ...`; without a node it only changes the configuration.

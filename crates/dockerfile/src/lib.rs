@@ -22,6 +22,7 @@ mod problem;
 mod scope;
 mod stages;
 mod steps;
+mod undefined;
 
 pub use check::Check;
 pub use expand::{Expander, Vars};
@@ -35,6 +36,7 @@ pub use lower::{KnownImage, Lowered, NamedContext, Options, Wanted, lower};
 pub use parse::{Dockerfile, parse};
 pub use problem::{Problem, Result};
 pub use stages::{Stage, stages};
+pub use undefined::ignored;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! Build checks with BuildKit's rule names (`frontend/dockerfile/linter/ruleset.go`).
 //!
-//! Checks that need the context's files or a base image's platform are not here.
+//! Those that need more than the text are told elsewhere: undefined variables with the graph, ignored
+//! files by [`crate::ignored`].
 
 use crate::check::Check;
 use crate::instruction::{Command, Form, Instruction};
 use crate::parse::Dockerfile;
 use crate::stages::{self, Stage};
+use crate::undefined;
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub fn lint(file: &Dockerfile, check: &Check) -> Vec<Warning> {
             repeated(stage, &mut say);
         }
     }
+    out.extend(undefined::in_from(file));
     out.retain(|w| !check.skips(w.rule));
     out.sort_by_key(|w| w.line);
     out

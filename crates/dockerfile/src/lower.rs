@@ -10,11 +10,13 @@ use crate::config::{self, Setting};
 use crate::graph::{Base, Copying, Graph, HistoryRow, Node, NodeId, Op, Origin, Source, Step};
 use crate::heredoc::Heredoc;
 use crate::instruction::{Command, CopyFlags, Form, Instruction, MountKind, MountSpec};
+use crate::lint::Warning;
 use crate::parse::{self, Dockerfile};
 use crate::problem::{Problem, Result};
 use crate::scope::{self, Scope};
 use crate::stages::{self, Stage};
 use crate::steps::{self, Ground};
+use crate::undefined;
 
 /// What the builder found for an image's name.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +98,7 @@ fn lower_file(file: &Dockerfile, options: &Options) -> Result<Lowered> {
         bases: BTreeMap::new(),
         missing: Vec::new(),
         steps: Vec::new(),
+        warnings: Vec::new(),
     };
     lowering.globals(&globals)?;
     let state = lowering.stage(target)?;
@@ -126,6 +129,7 @@ struct Lowering<'a> {
     missing: Vec<Wanted>,
     /// With the stage each belongs to.
     steps: Vec<(usize, Step)>,
+    warnings: Vec<Warning>,
 }
 
 fn at(line: usize) -> impl Fn(String) -> Problem {
@@ -156,6 +160,7 @@ impl Lowering<'_> {
             history: state.history,
             steps,
             parent: state.parent,
+            warnings: self.warnings,
         })))
     }
 
@@ -340,6 +345,8 @@ impl Lowering<'_> {
 
     fn instruction(&mut self, i: &Instruction, stage: &Stage, state: &mut State) -> Result<()> {
         let text = i.text.clone();
+        let found = undefined::vars(i, &self.ground(state).scope(), self.escape);
+        self.warnings.extend(found);
         let node = match &i.command {
             Command::Run { form, heredocs, mounts, network } => {
                 let run = Run { form, heredocs, mounts, network };

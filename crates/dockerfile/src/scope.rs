@@ -15,6 +15,19 @@ pub fn is_proxy(name: &str) -> bool {
             || name.chars().all(|c| !c.is_ascii_uppercase()))
 }
 
+/// Names of [`platform_args`].
+pub const PLATFORM_ARGS: &[&str] = &[
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "TARGETSTAGE",
+];
+
 /// The arguments every Dockerfile may declare without a value.
 pub fn platform_args(target: &Platform, build: &Platform, stage: &str) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();

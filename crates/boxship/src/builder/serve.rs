@@ -84,7 +84,7 @@ async fn build(
     let context = context(&builder, &mut order, body, &mut brought).await?;
     named_contexts(&builder, &mut order, &mut brought).await?;
     if order.check {
-        builder.check(&order.request, context, &events)?;
+        builder.check(&order.request, context, &events).await?;
         return Ok(None);
     }
     let built = builder.build(order.request.clone(), context, events).await?;

@@ -55,14 +55,18 @@ impl Engine {
         }
     }
 
-    pub fn docker(&self, args: &[&str]) -> Output {
-        Command::new("docker")
-            .args(args)
+    /// The docker CLI, pointed here.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("docker");
+        command
             .current_dir(self.dir.path())
             .env("DOCKER_HOST", format!("unix://{}/d.sock", self.dir.path().display()))
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .unwrap()
+            .env("DOCKER_BUILDKIT", "0");
+        command
+    }
+
+    pub fn docker(&self, args: &[&str]) -> Output {
+        self.command().args(args).output().unwrap()
     }
 
     pub fn ok(&self, args: &[&str]) -> String {

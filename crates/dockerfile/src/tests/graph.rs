@@ -190,3 +190,22 @@ fn check_options() {
         assert!(Check::parse(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn undefined_names_are_told() {
+    let text = "ARG image\nARG base=busybox\nFROM $base AS a\nARG known\nENV x=$known$PATH y=$nope\nWORKDIR ${also:-/w}\nFROM a\nLABEL l=$x m=$missing\n";
+    let g = graph(text, &options(&[("known", "1")]));
+    let shown: Vec<_> = g.warnings.iter().map(|w| (w.line, w.detail.as_str())).collect();
+    let wanted =
+        [(5, "Usage of undefined variable '$nope'"), (8, "Usage of undefined variable '$missing'")];
+    assert_eq!(shown, wanted);
+    let text =
+        "ARG empty\nFROM $empty AS one\nFROM busybox:$tag\nFROM --platform=$BUILDPLATFORM x\n";
+    let found = lint(&parse(text).unwrap(), &Check::default());
+    let shown: Vec<_> = found.iter().map(|w| (w.line, w.rule)).collect();
+    assert_eq!(shown, [(2, "InvalidDefaultArgInFrom"), (3, "UndefinedArgInFrom")]);
+    let ignore = ignore::Ignore::parse("secret\n*.log");
+    let file = parse("FROM scratch\nCOPY secret/x a.txt /\nADD b.log http://h/c.log /\n").unwrap();
+    let shown: Vec<_> = ignored(&file, &ignore).iter().map(|w| w.line).collect();
+    assert_eq!(shown, [2, 3]);
+}
