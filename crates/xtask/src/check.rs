@@ -6,7 +6,9 @@ use std::process::Command;
 /// Format, lints, structure rules and the fast tests.
 pub fn check(_: &[String]) -> Result<(), String> {
     gates()?;
-    cargo(&["test", "--workspace", "--lib", "--bins"])
+    cargo(&["test", "--workspace", "--lib", "--bins"])?;
+    // 200 simulated clusters under faults.
+    cargo(&["test", "--package", "sim"])
 }
 
 /// Everything: what a new machine lacks is installed first, then the gates, then every test; those that drive the
