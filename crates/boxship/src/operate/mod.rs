@@ -7,7 +7,7 @@
 mod bundle;
 mod socket;
 
-pub use socket::serve;
+pub use socket::{Plane, serve};
 
 use crate::failure::Failure;
 use crate::server::{self, data_dir, data_dir_arg};
