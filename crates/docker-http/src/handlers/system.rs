@@ -18,12 +18,11 @@ use crate::refusal::Refusal;
 use crate::version::{DOCKER_RELEASE, MAX, MIN};
 use crate::{reply, view};
 
-fn pong(body: &'static str, has_builder: bool) -> crate::body::Reply {
+fn pong(body: &'static str) -> crate::body::Reply {
     let mut reply = http::Response::new(full(body));
     let headers = reply.headers_mut();
-    // "2" would send the CLI to BuildKit's doors.
-    let builder = if has_builder { "2" } else { "1" };
-    headers.insert("Builder-Version", HeaderValue::from_static(builder));
+    // "2" would send CLIs that obey it (20.10) to BuildKit's doors, which are not served.
+    headers.insert("Builder-Version", HeaderValue::from_static("1"));
     headers.insert("Swarm", HeaderValue::from_static("inactive"));
     let no_cache = HeaderValue::from_static("no-cache, no-store, must-revalidate");
     headers.insert(CACHE_CONTROL, no_cache);
@@ -33,12 +32,12 @@ fn pong(body: &'static str, has_builder: bool) -> crate::body::Reply {
     reply
 }
 
-pub async fn ping(call: Call) -> Handled {
-    Ok(pong("OK", call.face.builder.is_some()))
+pub async fn ping(_: Call) -> Handled {
+    Ok(pong("OK"))
 }
 
-pub async fn ping_head(call: Call) -> Handled {
-    Ok(pong("", call.face.builder.is_some()))
+pub async fn ping_head(_: Call) -> Handled {
+    Ok(pong(""))
 }
 
 fn kernel() -> String {
