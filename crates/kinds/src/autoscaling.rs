@@ -1,5 +1,7 @@
 //! autoscaling: HorizontalPodAutoscalers, stored as v2, served as v2 and v1.
 
+mod metric;
+
 use crate::core::pod_defaults::{set, set_text};
 use crate::row::{Conversion, KindRow, VersionRow};
 use crate::rows::{STATUS, version};
@@ -80,6 +82,7 @@ fn cpu_metric(utilization: &Value) -> Value {
     })
 }
 
+const CURRENT: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
@@ -89,13 +92,16 @@ fn is_cpu(metric: &&Value) -> bool {
         && at(metric, "resource.target.averageUtilization").is_some()
 }
 
-/// v1 has the CPU target only; the rest travels in annotations (pkg/apis/autoscaling/v1/conversion.go). Unlike
-/// upstream the annotations hold the v2 form, which only this server reads back.
+/// v1 has the CPU target only; the rest travels in annotations (pkg/apis/autoscaling/v1/conversion.go).
 fn to_v1(mut v: Value) -> Value {
     let metrics = list(&v, "spec.metrics").to_vec();
     let cpu = metrics.iter().find(is_cpu).cloned();
     let mut notes = Vec::new();
-    let rest: Vec<_> = metrics.into_iter().filter(|m| !is_cpu(&m)).collect();
+    let rest: Vec<_> = metrics
+        .iter()
+        .filter(|m| !is_cpu(m))
+        .map(|m| metric::down(m, metric::Side::Target))
+        .collect();
     if !rest.is_empty() {
         notes.push((METRICS, Value::from(rest)));
     }
@@ -115,6 +121,11 @@ fn to_v1(mut v: Value) -> Value {
         if let Some(seen) = cpu.and_then(|m| m.pointer("/resource/current/averageUtilization")) {
             status.insert("currentCPUUtilizationPercentage".into(), seen.clone());
         }
+        let all = current.as_array().into_iter().flatten();
+        let all: Vec<_> = all.map(|m| metric::down(m, metric::Side::Current)).collect();
+        if !all.is_empty() {
+            notes.push((CURRENT, all.into()));
+        }
     }
     for (key, value) in notes {
         v["metadata"]["annotations"][key] = value.to_string().into();
@@ -129,12 +140,18 @@ fn from_v1(mut v: Value) -> Value {
         serde_json::from_str(text.as_str()?).ok()
     };
     let (metrics, conditions, behavior) = (note(METRICS), note(CONDITIONS), note(BEHAVIOR));
+    let current = note(CURRENT);
+    let up = |all: Option<Value>, side: metric::Side| -> Vec<Value> {
+        let all = all.as_ref().and_then(Value::as_array);
+        all.into_iter().flatten().map(|m| metric::up(m, side)).collect()
+    };
     let empty =
         at(&v, "metadata.annotations").and_then(Value::as_object).is_some_and(|a| a.is_empty());
     if let (true, Some(metadata)) = (empty, v["metadata"].as_object_mut()) {
         metadata.remove("annotations");
     }
-    let mut all = metrics.and_then(|m| m.as_array().cloned()).unwrap_or_default();
+    let mut all = up(metrics, metric::Side::Target);
+    let seen = up(current, metric::Side::Current);
     if let Some(spec) = v.get_mut("spec").and_then(Value::as_object_mut) {
         if let Some(target) = spec.remove("targetCPUUtilizationPercentage") {
             all.insert(0, cpu_metric(&target));
@@ -147,11 +164,14 @@ fn from_v1(mut v: Value) -> Value {
         }
     }
     if let Some(status) = v.get_mut("status").and_then(Value::as_object_mut) {
-        if let Some(seen) = status.remove("currentCPUUtilizationPercentage") {
-            let current = json!({ "averageUtilization": seen, "averageValue": "0" });
+        if let Some(percent) = status.remove("currentCPUUtilizationPercentage") {
+            let current = json!({ "averageUtilization": percent, "averageValue": "0" });
             let metric =
                 json!({ "type": "Resource", "resource": { "name": "cpu", "current": current } });
             status.insert("currentMetrics".into(), json!([metric]));
+        }
+        if !seen.is_empty() {
+            status.insert("currentMetrics".into(), seen.into());
         }
         if let Some(conditions) = conditions {
             status.insert("conditions".into(), conditions);
