@@ -94,6 +94,10 @@ fn victims_on(cycle: &mut Cycle<'_>, at: usize) -> Option<Victims> {
     if lesser.is_empty() {
         return None;
     }
+    // Two pods promised the same room would wait for each other for ever.
+    for promised in cycle.cluster.nominated(&node.name, cycle.pod) {
+        node.add(promised);
+    }
     for pod in &lesser {
         node.remove(&pod.key);
     }

@@ -116,6 +116,17 @@ fn room_made_is_kept_for_who_made_it() {
 }
 
 #[test]
+fn room_promised_to_another_is_not_counted_on() {
+    let got = decided(
+        "{kind: Node, name: a}
+         {kind: Pod, name: v, cpu: '2', at: a}
+         {kind: Pod, name: q, cpu: '2', spec: {priority: 10}, status: {nominatedNodeName: a}}
+         {kind: Pod, name: p, cpu: '2', spec: {priority: 10}}",
+    );
+    assert_eq!(got, [format!("{} [a without v]", full(1)), "q -> a".into()]);
+}
+
+#[test]
 fn nobody_else_goes_while_victims_are_still_going() {
     let mut world = World::new(
         "{kind: Node, name: a}
