@@ -79,12 +79,16 @@ impl Builder {
             contexts: folders(&request)?,
             imported,
             executed: AtomicBool::new(false),
+            leaving: std::sync::Mutex::default(),
             epoch: epoch::of(&request)?,
             request,
             graph,
             events: events.clone(),
         });
-        let made = execute::run(&session).await?;
+        let made = execute::run(&session).await;
+        let left = session.left().await;
+        let made = made?;
+        left?;
         let task = session.clone();
         let built = blocking(move || finish::image(&task, &made)).await?;
         let _ = events.send(Event::Image(built.id.clone()));

@@ -1,14 +1,14 @@
 //! Runs the graph: every step as soon as what it stands on is made, independent ones together.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dockerfile::{Base, Graph, NodeId, Op, Origin};
 use image::Layer;
 use oci::Digest;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::builder::Builder;
 use crate::cache::Row;
@@ -54,6 +54,8 @@ pub struct Session {
     pub epoch: Option<i64>,
     /// Whether anything was made that was not there before.
     pub executed: AtomicBool,
+    /// Containers of steps on their way out.
+    pub leaving: Mutex<Vec<JoinHandle<Result<()>>>>,
     pub request: BuildRequest,
     pub graph: Graph,
     pub events: mpsc::UnboundedSender<Event>,
@@ -91,6 +93,26 @@ impl Session {
             }
             _ => e,
         }
+    }
+
+    /// Does something beside the steps; the build waits for it at its end. A build that is dropped
+    /// does not stop it.
+    pub fn later(&self, work: impl Future<Output = Result<()>> + Send + 'static) {
+        let task = tokio::spawn(work);
+        self.leaving.lock().expect("no panic happens under this lock").push(task);
+    }
+
+    /// Waits for everything that was put off.
+    pub async fn left(&self) -> Result<()> {
+        let leaving = {
+            let mut all = self.leaving.lock().expect("no panic happens under this lock");
+            std::mem::take(&mut *all)
+        };
+        let mut first = Ok(());
+        for task in leaving {
+            first = first.and(task.await.doing(|| "a build task failed".to_owned()).flatten());
+        }
+        first
     }
 
     /// A row of this machine, or of what `--cache-from` brought, which then becomes one.

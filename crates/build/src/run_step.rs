@@ -128,7 +128,8 @@ pub async fn execute(
     }
     let epoch = session.epoch;
     let layer = blocking(move || commit(&engine, &id, &mounted, epoch)).await;
-    left.remove().await?;
+    // What stands on this step need not wait for its container to go; the build does.
+    session.later(async move { left.remove().await });
     layer
 }
 
