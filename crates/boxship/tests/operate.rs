@@ -252,7 +252,7 @@ async fn kill_9_of_the_server_loses_nothing_acknowledged() {
         let writers =
             (0..8).map(|client| write_until_it_dies(server.kube(), kill, client, acked.clone()));
         let writers: Vec<_> = writers.map(tokio::spawn).collect();
-        tokio::time::sleep(Duration::from_micros(kill as u64 * 7919 % 60_000)).await;
+        tokio::time::sleep(Duration::from_micros(kill as u64 * 79_193 % 300_000)).await;
         server.kill();
         for writer in writers {
             writer.await.unwrap();

@@ -1,6 +1,7 @@
 //! Real kubectl against the face and the pipeline.
 //!
-//! Uses the binary named by `KUBECTL`, else `kubectl` on the path; says so when there is none.
+//! Uses the programs that `KUBECTL` names (a list separated by colons), else `kubectl.1.27`, `kubectl.1.30`,
+//! `kubectl.1.33` next to the `kubectl` on the path, else that one; says so when one is missing.
 
 mod cluster;
 
@@ -21,12 +22,33 @@ struct Output {
     text: String,
 }
 
-fn find() -> Option<PathBuf> {
+/// The versions everything is promised to work with: the oldest, the middle and the newest at hand.
+const VERSIONS: [&str; 3] = ["kubectl.1.27", "kubectl.1.30", "kubectl.1.33"];
+
+fn programs() -> Vec<PathBuf> {
     if let Some(named) = std::env::var_os("KUBECTL") {
-        return Some(named.into());
+        return std::env::split_paths(&named).collect();
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.is_file())
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let beside = |name: &str| {
+        let on_path = std::env::split_paths(&path).map(|dir| dir.join(name));
+        // Distributions link `kubectl` to where its versions are.
+        let linked = std::env::split_paths(&path)
+            .filter_map(|dir| std::fs::canonicalize(dir.join("kubectl")).ok())
+            .filter_map(|file| Some(file.parent()?.join(name)));
+        on_path.chain(linked).find(|file| file.is_file())
+    };
+    let mut found = Vec::new();
+    for version in VERSIONS {
+        match beside(version) {
+            Some(program) => found.push(program),
+            None => eprintln!("not driven: {version} is not on the path"),
+        }
+    }
+    if found.is_empty() {
+        found.extend(beside("kubectl"));
+    }
+    found
 }
 
 impl Kubectl {
@@ -65,20 +87,23 @@ impl Kubectl {
     }
 }
 
-/// Runs `test` on a fresh cluster, or says why not.
+/// Runs `test` with every kubectl, each on a fresh cluster, or says why not.
 fn with_kubectl(test: fn(&Kubectl)) {
-    let Some(program) = find() else {
+    let programs = programs();
+    if programs.is_empty() {
         eprintln!("skipped: no kubectl on the path, and KUBECTL names none");
-        return;
-    };
-    let dir = tempfile::tempdir().expect("a directory");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let listen = ([127, 0, 0, 1], 0).into();
-    let cluster =
-        runtime.block_on(Cluster::start(&dir.path().join("data"), listen)).expect("started");
-    cluster.write_kubeconfig(&dir.path().join("config")).expect("written");
-    test(&Kubectl { program, dir: Path::to_path_buf(dir.path()) });
-    runtime.block_on(cluster.stop());
+    }
+    for program in programs {
+        println!("with {}", program.display());
+        let dir = tempfile::tempdir().expect("a directory");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let listen = ([127, 0, 0, 1], 0).into();
+        let cluster =
+            runtime.block_on(Cluster::start(&dir.path().join("data"), listen)).expect("started");
+        cluster.write_kubeconfig(&dir.path().join("config")).expect("written");
+        test(&Kubectl { program, dir: Path::to_path_buf(dir.path()) });
+        runtime.block_on(cluster.stop());
+    }
 }
 
 const MAP: &str =
@@ -174,5 +199,53 @@ fn tokens_are_minted_and_work() {
             "",
             "yes",
         );
+    });
+}
+
+const APP: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n  \
+selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: \
+{containers: [{name: c, image: 'img:1'}]}\n";
+
+#[test]
+fn a_day_with_kubectl() {
+    with_kubectl(|kubectl| {
+        kubectl.expect("create -f -", APP, "deployment.apps/web created");
+        kubectl.expect("get deploy web -o yaml", "", "image: img:1");
+        kubectl.expect("get deploy web -o json", "", "\"replicas\": 2");
+        kubectl.expect("get deploy -o wide", "", "IMAGES");
+        kubectl.expect("get deploy -o name", "", "deployment.apps/web");
+        kubectl.expect("get deploy -o custom-columns=N:.metadata.name", "", "N\nweb");
+        kubectl.expect("get deploy web -o go-template={{.spec.replicas}}", "", "2");
+        kubectl.expect("get deploy,cm -A --show-labels", "", "LABELS");
+        kubectl.expect("describe deploy web", "", "Pod Template:");
+        kubectl.expect("describe ns default", "", "Active");
+        kubectl.expect("explain deployment.spec.strategy --recursive", "", "maxSurge");
+        kubectl.expect("explain deployment.spec.replicas", "", "Number of desired pods");
+        kubectl.expect("annotate deploy web note=x", "", "deployment.apps/web annotate");
+        kubectl.expect("scale deploy web --replicas=3", "", "scaled");
+        kubectl.expect("scale deploy web --replicas=4 --current-replicas=3", "", "scaled");
+        kubectl.expect("set image deploy/web c=img:2", "", "image updated");
+        kubectl.expect(
+            "get deploy web -o jsonpath={.spec.replicas}{.metadata.generation}",
+            "",
+            "45",
+        );
+        let json_patch = "patch deploy web --type=json -p [{\"op\":\"replace\",\"path\":\"/spec/replicas\",\"value\":1}]";
+        kubectl.expect(json_patch, "", "patched");
+        let strategic = "patch deploy web -p {\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"d\",\"image\":\"i\"}]}}}}";
+        kubectl.expect(strategic, "", "patched");
+        kubectl.expect("get deploy web -o jsonpath={..containers[*].name}", "", "d c");
+        kubectl.expect("rollout history deploy web", "", "No rollout history found");
+        let seen = kubectl.run("get deploy web -w --request-timeout=2s", "");
+        assert!(seen.text.contains("web"), "{}", seen.text);
+        kubectl.expect("wait --for=jsonpath={.spec.replicas}=1 deploy/web", "", "condition met");
+        kubectl.expect("config view --minify", "", "server: https://127.0.0.1");
+        kubectl.expect("auth can-i --list", "", "*.*");
+        // Nobody collects garbage here, so nobody takes the finalizer away that this leaves.
+        kubectl.expect("delete deploy web --cascade=orphan --wait=false", "", "deleted");
+        let finalizers = "get deploy web -o jsonpath={.metadata.finalizers}";
+        kubectl.expect(finalizers, "", "[\"orphan\"]");
+        kubectl.refuse("get deploy none", "deployments.apps \"none\" not found");
+        kubectl.refuse("get nonsense", "the server doesn't have a resource type \"nonsense\"");
     });
 }

@@ -48,9 +48,9 @@ fn page(path: &str, limit: usize, token: &str) -> String {
     }
 }
 
-/// The continue token of a list: URL-safe base64 in both formats, found by how it begins (`{"v":"meta.k8s.io/v1"`).
+/// The continue token of a list: URL-safe base64 in both formats, found by how it begins (`{"rv":`).
 fn continued(body: &[u8]) -> String {
-    const BEGINS: &[u8] = b"eyJ2IjoibWV0YS5rOHMuaW8v";
+    const BEGINS: &[u8] = b"eyJydiI6";
     let ends = [&body[..body.len().min(4096)], &body[body.len().saturating_sub(4096)..]];
     for part in ends {
         if let Some(at) = part.windows(BEGINS.len()).position(|window| window == BEGINS) {
