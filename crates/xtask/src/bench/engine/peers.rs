@@ -157,6 +157,9 @@ impl Drop for Daemon {
     }
 }
 
+/// Open files and processes that are enough for what is run here.
+const ENOUGH: u64 = 20_000;
+
 /// Where the peers' programs are: a directory that Debian's packages were unpacked to (`--peers`),
 /// else the machine's own.
 pub struct Peers {
@@ -222,12 +225,12 @@ impl Peers {
         let hard = |name: &str| {
             let line = limits.lines().find(|l| l.starts_with(name)).unwrap_or_default();
             let hard = line[name.len().min(line.len())..].split_whitespace().nth(1);
-            hard.filter(|h| *h != "unlimited").unwrap_or("-1").to_owned()
+            hard.and_then(|h| h.parse::<u64>().ok()).map_or(ENOUGH, |h| h.min(ENOUGH))
         };
         let (files, processes) = (hard("Max open files"), hard("Max processes"));
         let root = self.root.clone().unwrap_or_else(|| "/".into());
         format!(
-            "[containers]\ndefault_ulimits=[\"nofile={files}:{files}\",\"nproc={processes}:{processes}\"]\n\
+            "[containers]\nlog_driver=\"k8s-file\"\ndefault_ulimits=[\"nofile={files}:{files}\",\"nproc={processes}:{processes}\"]\n\
              [engine]\nhelper_binaries_dir=[\"{}\"]\n\
              [network]\nnetwork_backend=\"netavark\"\nnetwork_config_dir=\"{}\"\n",
             root.join("usr/lib/podman").display(),
