@@ -68,6 +68,7 @@ fn container(one: &Value, trunc: bool) -> Value {
         "Command": format!("{command:?}"),
         "CreatedAt": local(created),
         "RunningFor": format!("{} ago", since(created)),
+        "Platform": null,
         "Ports": ports::displayed(&one["Ports"]),
         "State": one["State"],
         "Status": one["Status"],
@@ -238,9 +239,10 @@ pub async fn networks(call: &Call) -> Result<u8, Failure> {
             json!({
                 "ID": if trunc { short(&id) } else { id },
                 "Name": one["Name"], "Driver": one["Driver"], "Scope": one["Scope"],
+                "IPv4": one["EnableIPv4"].as_bool().unwrap_or(true).to_string(),
                 "IPv6": one["EnableIPv6"].as_bool().unwrap_or(false).to_string(),
                 "Internal": one["Internal"].as_bool().unwrap_or(false).to_string(),
-                "Labels": labels(&one["Labels"]), "CreatedAt": one["Created"],
+                "Labels": labels(&one["Labels"]), "CreatedAt": text(&one["Created"]).replace('T', " ").replace('Z', " +0000 UTC"),
             })
         })
         .collect();

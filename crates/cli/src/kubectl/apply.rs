@@ -216,6 +216,9 @@ pub async fn make_said(call: &Call, mut value: Value, said: &str) -> Result<u8, 
     let made = posted(&work, &known, &work.cluster.namespace, &value).await;
     let made = made.map_err(|e| {
         let failure = Failure::kube(format!("create {}", known.word()), &e);
+        if known.kind == "Namespace" {
+            return failure;
+        }
         let plain = format!("error: failed to create {}: {e}", known.singular);
         Failure { plain: Some(plain), ..failure }
     })?;

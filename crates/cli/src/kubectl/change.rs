@@ -88,7 +88,8 @@ async fn marks(call: &Call, member: &str, done: &str, undone: &str) -> Result<u8
         let unchanged = changes_nothing(&one.object["metadata"][member], &patch);
         let removes = patch.values().all(Value::is_null);
         let said = match (unchanged, removes) {
-            (true, _) => format!("not {done}"),
+            (true, _) if member == "labels" => format!("not {done}"),
+            (true, _) => done.to_owned(),
             (false, true) => undone.to_owned(),
             (false, false) => done.to_owned(),
         };
@@ -121,9 +122,8 @@ fn marks_patch(call: &Call, one: &Found, member: &str, changes: &[String]) -> Re
             }
             None => {
                 let key = change.trim_end_matches('-');
-                if !known.contains_key(key) {
-                    let what = if member == "labels" { "label" } else { "annotation" };
-                    out::line(format!("{what} \"{key}\" not found."));
+                if !known.contains_key(key) && member == "labels" {
+                    out::line(format!("label \"{key}\" not found."));
                 }
                 patch.insert(key.to_owned(), Value::Null);
             }

@@ -47,7 +47,8 @@ pub async fn describe(call: &Call) -> Result<u8, Failure> {
         }
         let mut sheet = Sheet::default();
         page.of(one, &mut sheet).await?;
-        if call.get("show-events") != Some("false") {
+        let has_events = one.kind.kind != "Secret";
+        if has_events && call.get("show-events") != Some("false") {
             page.events(one, &mut sheet).await?;
         }
         out::write(sheet.text().as_bytes());

@@ -34,7 +34,7 @@ pub async fn explain(call: &Call) -> Result<u8, Failure> {
     }
     if let Some(field) = fields.last() {
         let mark = if required { " -required-" } else { "" };
-        let _ = writeln!(out, "FIELD: {field} <{}>{mark}\n", page.type_of(schema));
+        let _ = writeln!(out, "FIELD: {field} <{}>{mark}\n\n", page.type_of(schema));
     }
     page.description(schema, &mut out);
     if let Some(properties) = page.properties(schema) {

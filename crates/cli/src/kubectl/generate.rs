@@ -125,8 +125,12 @@ fn secret(name: &str, kind: &str, data: &[(String, Vec<u8>)]) -> Value {
 }
 
 pub async fn secret_generic(call: &Call) -> Result<u8, Failure> {
-    let kind = call.get("type").unwrap_or("Opaque");
-    make(call, secret(name(call), kind, &data(call)?)).await
+    let mut value = secret(name(call), call.get("type").unwrap_or_default(), &data(call)?);
+    if let Some(map) = value.as_object_mut().filter(|_| call.get("type").is_none()) {
+        // The server knows what it is then.
+        map.remove("type");
+    }
+    make(call, value).await
 }
 
 pub async fn secret_tls(call: &Call) -> Result<u8, Failure> {

@@ -143,11 +143,14 @@ pub async fn who_am_i(call: &Call) -> Result<u8, Failure> {
     let info = &answer["status"]["userInfo"];
     let groups = info["groups"].as_array().into_iter().flatten().filter_map(|g| g.as_str());
     let groups = format!("[{}]", groups.collect::<Vec<_>>().join(" "));
-    let rows = vec![
+    let mut rows = vec![
         vec!["ATTRIBUTE".to_owned(), "VALUE".to_owned()],
         vec!["Username".to_owned(), text(info, "/username").to_owned()],
         vec!["Groups".to_owned(), groups],
     ];
+    for (key, values) in info["extra"].as_object().into_iter().flatten() {
+        rows.push(vec![format!("Extra: {key}"), crate::template::printed(values)]);
+    }
     out::write(out::columns(&rows, 6, 3, false).as_bytes());
     Ok(0)
 }

@@ -155,6 +155,8 @@ pub fn strip_managed(value: &mut Value) {
 /// JSON with four spaces a level.
 pub fn four_spaces(value: &Value) -> String {
     let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
+    // Go's encoder escapes these, and they stand in strings only.
+    let pretty = pretty.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
     let line = |line: &str| {
         let spaces = line.len() - line.trim_start().len();
         format!("{}{line}", " ".repeat(spaces))

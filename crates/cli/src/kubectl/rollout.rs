@@ -229,7 +229,8 @@ pub async fn history(call: &Call) -> Result<u8, Failure> {
             out::write(super::describe::pod_template(&template(item)).as_bytes());
             continue;
         }
-        out::line(one.word());
+        // kubectl prints a space behind it.
+        out::line(format!("{} ", one.word()));
         let cause = |item: &Value| {
             let cause = item["metadata"]["annotations"][CAUSE].as_str().unwrap_or("<none>");
             cause.to_owned()

@@ -50,7 +50,7 @@ fn print(call: &Call, headings: &[&str], mut rows: Vec<Row>) {
         lines.push(headings.iter().map(|h| (*h).to_owned()).collect());
     }
     lines.extend(rows.into_iter().map(|(_, _, row)| row));
-    out::write(out::kube_table(&lines).as_bytes());
+    out::write(out::columns(&lines, 6, 3, true).as_bytes());
 }
 
 fn selected(call: &Call) -> String {

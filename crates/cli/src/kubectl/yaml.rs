@@ -97,9 +97,30 @@ fn text(out: &mut String, word: &str, level: usize, is_key: bool) {
     } else if means_something_else(word) {
         let _ = write!(out, "\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""));
     } else if needs_quotes(word) {
-        let _ = write!(out, "'{}'", word.replace('\'', "''"));
+        folded(out, &format!("'{}'", word.replace('\'', "''")), level);
     } else {
-        out.push_str(word);
+        folded(out, word, level);
+    }
+}
+
+/// Long lines go on below at a space, as go-yaml does it.
+fn folded(out: &mut String, word: &str, level: usize) {
+    const WIDTH: usize = 80;
+    let line_start = out.rfind('\n').map_or(0, |at| at + 1);
+    let mut column = out[line_start..].chars().count();
+    let mut before = ' ';
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        let alone = before != ' ' && chars.peek().is_some_and(|next| *next != ' ');
+        if c == ' ' && column > WIDTH && alone {
+            out.push('\n');
+            indent(out, level);
+            column = level;
+        } else {
+            out.push(c);
+            column += 1;
+        }
+        before = c;
     }
 }
 

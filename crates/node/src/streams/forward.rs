@@ -222,6 +222,8 @@ async fn channel_pair(
                 return;
             }
         }
+        // Whoever hears the client ends this when it goes.
+        std::future::pending().await
     };
     let down = async {
         let mut buffer = vec![0; 32 << 10];
@@ -231,10 +233,10 @@ async fn channel_pair(
             }
         }
     };
-    tokio::join!(down, async {
-        tokio::select! {
-            () = up => {}
-            () = say.closed() => {}
-        }
-    });
+    // A pod that has nothing more to say ends the pair: this protocol has no half-closed connections.
+    tokio::select! {
+        () = down => {}
+        () = up => {}
+        () = say.closed() => {}
+    }
 }

@@ -28,7 +28,7 @@ pub async fn describe(page: &Page<'_>, object: &Value, sheet: &mut Sheet) -> Res
     sheet.line("  ----\t------\t-----------------\t------------------\t------\t-------");
     for one in list(object, "/status/conditions") {
         sheet.line(format!(
-            "  {}\t{}\t{}\t{}\t{}\t{}",
+            "  {} \t{} \t{} \t{} \t{} \t{}",
             text(one, "/type"),
             text(one, "/status"),
             date(text(one, "/lastHeartbeatTime")),

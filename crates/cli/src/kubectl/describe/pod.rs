@@ -41,21 +41,21 @@ pub fn describe(object: &Value, sheet: &mut Sheet) {
         "Init Containers",
         list(object, "/spec/initContainers"),
         list(object, "/status/initContainerStatuses"),
-        1,
+        2,
         sheet,
     );
     containers(
         "Containers",
         list(object, "/spec/containers"),
         list(object, "/status/containerStatuses"),
-        1,
+        2,
         sheet,
     );
     containers(
         "Ephemeral Containers",
         list(object, "/spec/ephemeralContainers"),
         list(object, "/status/ephemeralContainerStatuses"),
-        1,
+        2,
         sheet,
     );
     let conditions = list(object, "/status/conditions");
@@ -63,7 +63,7 @@ pub fn describe(object: &Value, sheet: &mut Sheet) {
         sheet.line("Conditions:\n  Type\tStatus");
         conditions
             .iter()
-            .for_each(|c| sheet.line(format!("  {}\t{} ", text(c, "/type"), text(c, "/status"))));
+            .for_each(|c| sheet.line(format!("  {} \t{} ", text(c, "/type"), text(c, "/status"))));
     }
     volumes(list(object, "/spec/volumes"), sheet);
     sheet.row("QoS Class", text(object, "/status/qosClass"));
@@ -92,7 +92,7 @@ pub fn date(time: &str) -> String {
     time.to_zoned(jiff::tz::TimeZone::system()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
 }
 
-/// Containers of a pod, or of a template.
+/// Containers of a pod, or of a template; their names stand behind `level` spaces.
 pub fn containers(
     title: &str,
     specs: &[Value],
@@ -103,8 +103,8 @@ pub fn containers(
     if specs.is_empty() {
         return;
     }
-    let (outer, inner) = ("  ".repeat(level), "  ".repeat(level + 1));
-    sheet.line(format!("{}{title}:", "  ".repeat(level - 1)));
+    let (outer, inner) = (" ".repeat(level), "    ".to_owned());
+    sheet.line(format!("{title}:"));
     for spec in specs {
         let name = text(spec, "/name");
         sheet.line(format!("{outer}{name}:"));

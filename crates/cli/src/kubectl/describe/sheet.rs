@@ -59,7 +59,7 @@ impl Sheet {
         self.line("Conditions:\n  Type\tStatus\tReason\n  ----\t------\t------");
         for one in conditions {
             let (kind, status) = (text(one, "/type"), text(one, "/status"));
-            self.line(format!("  {kind}\t{status}\t{}", text(one, "/reason")));
+            self.line(format!("  {kind} \t{status}\t{}", text(one, "/reason")));
         }
     }
 

@@ -112,9 +112,17 @@ pub fn template(template: &Value, sheet: &mut Sheet) {
     }
     let account = text(template, "/spec/serviceAccountName");
     sheet.some("  Service Account", account);
-    pod::containers(" Init Containers", list(template, "/spec/initContainers"), &[], 1, sheet);
-    pod::containers(" Containers", list(template, "/spec/containers"), &[], 1, sheet);
-    pod::volumes(list(template, "/spec/volumes"), sheet);
+    pod::containers("  Init Containers", list(template, "/spec/initContainers"), &[], 3, sheet);
+    pod::containers("  Containers", list(template, "/spec/containers"), &[], 3, sheet);
+    let volumes = list(template, "/spec/volumes");
+    if volumes.is_empty() {
+        sheet.row("  Volumes", "<none>");
+    }
+    pod::volumes(volumes, sheet);
+    sheet.map("  Node-Selectors", &template["spec"]["nodeSelector"], "=");
+    if list(template, "/spec/tolerations").is_empty() {
+        sheet.row("  Tolerations", "<none>");
+    }
 }
 
 pub async fn service(page: &Page<'_>, object: &Value, sheet: &mut Sheet) -> Result<(), Failure> {
