@@ -3,8 +3,8 @@
 mod checks;
 
 use crate::command::Row;
-use crate::listen::host_arg;
 use crate::failure::Failure;
+use crate::listen::host_arg;
 use crate::server::{data_dir, data_dir_arg, listen_arg};
 use clap::{ArgMatches, Command};
 use std::net::SocketAddr;

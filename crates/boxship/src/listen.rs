@@ -97,7 +97,9 @@ async fn tcp(
     let config = config.map_err(|e| Failure::new(what(), e))?;
     let listener = TcpListener::bind(address).await.map_err(|e| Failure::new(what(), e))?;
     match config {
-        Some(config) => drop(tasks.spawn(serve_tls(face, listener, config, std::future::pending()))),
+        Some(config) => {
+            drop(tasks.spawn(serve_tls(face, listener, config, std::future::pending())))
+        }
         None => drop(tasks.spawn(serve_tcp(face, listener, std::future::pending()))),
     }
     Ok(())
