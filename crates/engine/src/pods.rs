@@ -152,7 +152,13 @@ impl Engine {
     ) -> Result<()> {
         let mut changes = HostConfig::default();
         apply_resources(&mut changes, &resources);
-        self.update(id, changes).await.map(drop)
+        self.update(id, changes).await?;
+        let told = |r: &mut Record| {
+            if let Some(pod) = &mut r.pod {
+                pod.spec.resources = resources;
+            }
+        };
+        self.containers.find(id)?.update(told).map(drop)
     }
 
     /// Opens the log file by its name again, after somebody moved it.

@@ -6,6 +6,7 @@
 use crate::backoff;
 use crate::plan::{Sight, Wanted};
 use crate::probes;
+use crate::resize;
 use crate::types::{
     ContainerKind, ContainerPhase, ContainerSeen, Hook, PodOp, PodPlan, SandboxSeen,
 };
@@ -113,6 +114,11 @@ fn tend(sight: &Sight<'_>, sandbox: &SandboxSeen, container: &Container, plan: &
     }
     if running.spec_hash != spec_hash(container) {
         let message = format!("Container {} definition changed, will be restarted", container.name);
+        sight.note(plan, "Killing", message, &container.name);
+        return sight.ask(plan, sight.stop(running, sight.grace_secs(), true));
+    }
+    if resize::tend(sight, container, running, plan) {
+        let message = format!("Container {} resize requires restart", container.name);
         sight.note(plan, "Killing", message, &container.name);
         return sight.ask(plan, sight.stop(running, sight.grace_secs(), true));
     }

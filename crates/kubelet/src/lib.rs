@@ -12,6 +12,7 @@ mod names;
 mod notes;
 mod plan;
 mod probes;
+mod resize;
 mod resources;
 mod security;
 mod status;
@@ -24,7 +25,7 @@ mod tests;
 
 pub use containers::spec_hash;
 pub use env::{Sources, command_args, container_env, expand};
-pub use names::{Resolver, fqdn, hostname, hosts_file, resolver};
+pub use names::{Resolver, fqdn, hostname, hosts_file, kernel_hostname, resolver};
 pub use plan::plan_pod;
 pub use probes::record_probe;
 pub use resources::{CgroupLimits, limits};

@@ -41,6 +41,23 @@ pub fn fqdn(pod: &Pod, policy: &NodePolicy) -> String {
     format!("{}.{subdomain}.{namespace}.svc.{}", hostname(pod, policy), policy.cluster_domain)
 }
 
+/// What `gethostname` gives inside: the short name, or the whole one for `setHostnameAsFQDN`.
+///
+/// # Errors
+/// When the whole name is longer than the kernel takes.
+pub fn kernel_hostname(pod: &Pod, policy: &NodePolicy) -> Result<String, String> {
+    const MOST: usize = 64;
+    let whole = fqdn(pod, policy);
+    let wanted = pod.spec.as_ref().and_then(|s| s.set_hostname_as_fqdn) == Some(true);
+    match whole.len() {
+        _ if !wanted || whole.is_empty() => Ok(hostname(pod, policy)),
+        0..=MOST => Ok(whole),
+        long => Err(format!(
+            "failed to construct FQDN from pod hostname and cluster domain, FQDN {whole} is too long ({MOST} characters is the max, {long} characters requested)"
+        )),
+    }
+}
+
 /// The content of `/etc/hosts`. `machine` is the machine's own file, for pods on the host network.
 pub fn hosts_file(pod: &Pod, policy: &NodePolicy, pod_ips: &[String], machine: &str) -> String {
     let spec = pod.spec.as_ref();

@@ -1,5 +1,6 @@
 //! The words between the kubelet's brain and the node's hands.
 
+use crate::resources::CgroupLimits;
 use k8s_openapi::api::core::v1::PodStatus;
 use meta::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,8 @@ pub struct ContainerSeen {
     pub log_tail: String,
     /// Hash of the part of the spec that makes a restart necessary when it changes.
     pub spec_hash: u64,
+    /// What its cgroup was last told.
+    pub limits: CgroupLimits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

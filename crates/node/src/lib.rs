@@ -15,6 +15,7 @@ mod report;
 mod round;
 mod storage;
 pub mod streams;
+mod tls;
 mod worker;
 
 pub use config::NodeConfig;

@@ -63,6 +63,13 @@ fn container(config: &NodeConfig, uid: &str, seen: &PodContainerSeen) -> Contain
         termination_message: if exited { tail(&message, MESSAGE_MAX) } else { String::new() },
         log_tail: if exited && seen.exit_code != 0 { log_tail(&log) } else { String::new() },
         spec_hash: labels::number(labels, SPEC_HASH),
+        limits: kubelet::CgroupLimits {
+            cpu_shares: seen.spec.resources.cpu_shares,
+            cpu_quota: seen.spec.resources.cpu_quota,
+            cpu_period: seen.spec.resources.cpu_period,
+            memory_bytes: seen.spec.resources.memory_bytes,
+            oom_score_adj: seen.spec.resources.oom_score_adj,
+        },
         name,
     }
 }

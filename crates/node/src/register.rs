@@ -3,10 +3,12 @@
 use crate::config::NodeConfig;
 use api::{Call, Patch, PatchKind, Verb};
 use client::Client;
+use engine::Engine;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use meta::{Problem, Reason, Value};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use typed::{Kind, Read};
 
@@ -156,14 +158,41 @@ fn conditions(client: &Client, config: &NodeConfig) -> Value {
 const LEASE_SECS: i64 = 40;
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// Renews the node's lease until the task is dropped: the node's only timer.
-pub(crate) async fn heartbeat(client: Client, name: String) {
+/// Renews the node's lease until the task is dropped, and says which images are here when that has changed: the node's
+/// only timer.
+pub(crate) async fn heartbeat(client: Client, name: String, engine: Arc<Engine>) {
+    let mut told = Value::Null;
     loop {
         if let Err(problem) = renew(&client, &name).await {
             tracing::warn!(%problem, node = name, "lease not renewed");
         }
+        let images = images(&engine);
+        if images != told {
+            match patch_status(&client, &name, json!({ "images": images })).await {
+                Ok(()) => told = images,
+                Err(problem) => tracing::warn!(%problem, node = name, "images not reported"),
+            }
+        }
         tokio::time::sleep(RENEW_EVERY).await;
     }
+}
+
+/// Upstream's bounds (`nodeStatusMaxImages`, `MaxNamesPerImageInNodeStatus`).
+const IMAGES_MOST: usize = 50;
+const NAMES_MOST: usize = 5;
+
+/// `status.images`: the largest first.
+fn images(engine: &Engine) -> Value {
+    let mut all = engine.images.list();
+    all.retain(|image| !image.tags.is_empty() || !image.digests.is_empty());
+    all.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.id.as_str().cmp(b.id.as_str())));
+    all.truncate(IMAGES_MOST);
+    let one = |image: &image::Image| {
+        let names = image.digests.iter().chain(&image.tags).take(NAMES_MOST);
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        json!({ "names": names, "sizeBytes": image.size })
+    };
+    all.iter().map(one).collect()
 }
 
 async fn renew(client: &Client, name: &str) -> Result<(), Problem> {

@@ -55,7 +55,7 @@ impl Node {
         tasks.spawn(network.run());
         tasks.spawn(ingress::run(hands.acting_as("system:boxship:ingress")));
         tasks.spawn(storage::run(hands.acting_as("system:boxship:storage")));
-        tasks.spawn(register::heartbeat(client, hands.config.name.clone()));
+        tasks.spawn(register::heartbeat(client, hands.config.name.clone(), hands.engine.clone()));
         tasks.spawn(rounds(hands));
         Ok(Self { tasks, streams, meter })
     }

@@ -3,6 +3,7 @@
 use crate::containers::{self, Standing};
 use crate::plan::Sight;
 use crate::probes;
+use crate::resize::{self, Resize};
 use crate::types::ContainerKind;
 use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
 
@@ -19,6 +20,29 @@ pub(crate) fn set(sight: &Sight<'_>, status: &mut PodStatus) {
     put(sight, status, "Ready", ready);
     put(sight, status, "ContainersReady", containers);
     put(sight, status, "PodScheduled", (true, None, None));
+    resize_conditions(sight, status);
+}
+
+/// There while a resize waits or goes on, gone when it is settled.
+fn resize_conditions(sight: &Sight<'_>, status: &mut PodStatus) {
+    let (pending, in_progress) = match resize::standing(sight) {
+        Resize::Settled => (None, false),
+        Resize::UnderWay => (None, true),
+        Resize::Infeasible(why) => (Some(why), false),
+    };
+    if let Some(conditions) = &mut status.conditions {
+        conditions.retain(|c| match c.type_.as_str() {
+            "PodResizePending" => pending.is_some(),
+            "PodResizeInProgress" => in_progress,
+            _ => true,
+        });
+    }
+    if pending.is_some() {
+        put(sight, status, "PodResizePending", (true, Some("Infeasible"), pending));
+    }
+    if in_progress {
+        put(sight, status, "PodResizeInProgress", (true, None, None));
+    }
 }
 
 fn put(sight: &Sight<'_>, status: &mut PodStatus, kind: &str, (is, reason, message): Say) {

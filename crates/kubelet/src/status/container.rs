@@ -4,6 +4,7 @@ use crate::backoff;
 use crate::containers::{self, Standing};
 use crate::plan::{Sight, Wanted};
 use crate::probes;
+use crate::resize::{self, Resize};
 use crate::types::{ContainerKind, ContainerPhase, ContainerSeen, Failure, PodOp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
@@ -34,8 +35,15 @@ pub(crate) fn status(sight: &Sight<'_>, wanted: Wanted<'_>) -> ContainerStatus {
         container_id: latest.map(|c| format!("boxship://{}", c.id)),
         state: Some(state),
         last_state: Some(last.unwrap_or_default()),
-        resources: container.resources.clone().filter(|_| latest.is_some()),
-        allocated_resources: container.resources.as_ref().and_then(|r| r.requests.clone()),
+        resources: match resize::standing(sight) {
+            // What is not in force yet is not shown as if it were.
+            Resize::UnderWay | Resize::Infeasible(_) => old.and_then(|s| s.resources.clone()),
+            Resize::Settled => container.resources.clone().filter(|_| latest.is_some()),
+        },
+        allocated_resources: match resize::standing(sight) {
+            Resize::Infeasible(_) => old.and_then(|s| s.allocated_resources.clone()),
+            _ => container.resources.as_ref().and_then(|r| r.requests.clone()),
+        },
         ..ContainerStatus::default()
     }
 }

@@ -418,3 +418,29 @@ fn why_a_container_ended_is_told() {
     let state = world.status("c").state.unwrap().terminated.unwrap();
     assert_eq!(state.message.as_deref(), Some("bye"));
 }
+
+#[test]
+fn a_resize_reaches_the_cgroup_and_is_shown_when_it_has() {
+    let mut world = simple();
+    for _ in 0..4 {
+        world.step();
+    }
+    let resources = |text: &str| serde_json::from_str(text).unwrap();
+    let spec = world.pod.spec.as_mut().unwrap();
+    spec.containers[0].resources =
+        resources(r#"{"requests":{"cpu":"200m"},"limits":{"cpu":"300m"}}"#);
+    assert_eq!(world.condition("PodResizeInProgress"), "True");
+    assert_eq!(world.status("c").resources, None);
+    assert_eq!(world.step(), ["resize c"]);
+    assert_eq!(world.step(), NONE);
+    assert_eq!(
+        world.status("c").resources,
+        world.pod.spec.as_ref().unwrap().containers[0].resources
+    );
+    assert_eq!(world.condition("PodResizeInProgress"), "");
+
+    let spec = world.pod.spec.as_mut().unwrap();
+    spec.containers[0].resources = resources(r#"{"requests":{"cpu":"1000"}}"#);
+    assert_eq!(world.step(), NONE);
+    assert!(world.condition("PodResizePending").starts_with("True"));
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     ContainerPhase, ContainerSeen, Failure, NodePolicy, PodOp, PodPlan, PodSeen, ProbeKind,
-    ProbeSeen, SandboxSeen, VolumesSeen, plan_pod, record_probe, spec_hash,
+    ProbeSeen, SandboxSeen, VolumesSeen, limits, plan_pod, record_probe, spec_hash,
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use meta::{Time, Value};
@@ -96,7 +96,13 @@ impl World {
             PodOp::RunHook { id, hook, .. } => {
                 self.seen.hooks.insert((id.clone(), *hook), Ok(()));
             }
-            PodOp::Probe { .. } | PodOp::Resize { .. } => {}
+            PodOp::Probe { .. } => {}
+            PodOp::Resize { name, .. } => {
+                let spec = self.pod.spec.clone().unwrap();
+                let container = spec.containers.iter().find(|c| c.name == *name).unwrap();
+                let told = limits(&self.pod, container, &policy());
+                self.latest(name).limits = told;
+            }
         }
     }
 
@@ -120,6 +126,10 @@ impl World {
             error: String::new(),
             termination_message: String::new(),
             log_tail: String::new(),
+            limits: all
+                .clone()
+                .find(|c| c.name == name)
+                .map_or_else(Default::default, |c| limits(&self.pod, c, &policy())),
             spec_hash: all.find(|c| c.name == name).map_or(0, spec_hash),
         }
     }
@@ -175,7 +185,7 @@ impl World {
 
     pub fn condition(&mut self, kind: &str) -> String {
         let all = self.plan().status.conditions.unwrap_or_default();
-        let found = all.into_iter().find(|c| c.type_ == kind).unwrap();
+        let Some(found) = all.into_iter().find(|c| c.type_ == kind) else { return String::new() };
         format!(
             "{} {} {}",
             found.status,

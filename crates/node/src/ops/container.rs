@@ -8,7 +8,7 @@ use engine::pod::{PodContainerSpec, PodMount, PodResources, PodSecurity};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kubelet::{CgroupLimits, ContainerKind, Hook, Security};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Which attempt to start.
@@ -99,7 +99,7 @@ pub(crate) async fn remove(hands: &Hands, pod: &Pod, id: &str) -> Result<Done, T
 const LOG_BYTES: u64 = 10 << 20;
 const LOG_FILES: u32 = 5;
 
-fn make_parent(path: &std::path::Path) -> Result<(), Trouble> {
+fn make_parent(path: &Path) -> Result<(), Trouble> {
     let parent = path.parent().unwrap_or(path);
     std::fs::create_dir_all(parent).map_err(|e| {
         Trouble::new("CreateContainerError", format!("make `{}`: {e}", parent.display()))
@@ -138,7 +138,7 @@ fn spec(
         stdin_once: container.stdin_once == Some(true),
         tty: container.tty == Some(true),
         resources: resources(&limits),
-        security: security_of(&security)?,
+        security: security_of(hands, &security)?,
         ..PodContainerSpec::default()
     })
 }
@@ -180,7 +180,7 @@ fn resources(limits: &CgroupLimits) -> PodResources {
     }
 }
 
-fn security_of(security: &Security) -> Result<PodSecurity, Trouble> {
+fn security_of(hands: &Hands, security: &Security) -> Result<PodSecurity, Trouble> {
     let user = security.run_as_user.map(|uid| match security.run_as_group {
         Some(gid) => format!("{uid}:{gid}"),
         None => uid.to_string(),
@@ -188,11 +188,7 @@ fn security_of(security: &Security) -> Result<PodSecurity, Trouble> {
     let seccomp = match &security.seccomp {
         kubelet::Seccomp::Unconfined => Some("unconfined".into()),
         kubelet::Seccomp::RuntimeDefault => None,
-        kubelet::Seccomp::Localhost(path) => {
-            let message =
-                format!("localhost seccomp profile {path:?} is not supported by this node yet");
-            return Err(Trouble::new("CreateContainerConfigError", message));
-        }
+        kubelet::Seccomp::Localhost(path) => Some(profile(hands, path)?),
     };
     Ok(PodSecurity {
         user,
@@ -206,6 +202,21 @@ fn security_of(security: &Security) -> Result<PodSecurity, Trouble> {
         masked_paths: security.unmasked_proc.then(Vec::new),
         readonly_paths: security.unmasked_proc.then(Vec::new),
     })
+}
+
+/// A seccomp profile below the node's directory for them, as the kubelet's `<root-dir>/seccomp`.
+fn profile(hands: &Hands, path: &str) -> Result<String, Trouble> {
+    let sound = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
+    let file = hands.config.data_dir.join("seccomp").join(path);
+    let wrong = |why: &dyn std::fmt::Display| {
+        let message =
+            format!("cannot load seccomp profile {:?}: {why}", file.display().to_string());
+        Trouble::new("CreateContainerError", message)
+    };
+    if !sound || path.is_empty() {
+        return Err(wrong(&"the path must stay below the seccomp directory"));
+    }
+    std::fs::read_to_string(&file).map_err(|e| wrong(&e))
 }
 
 // === mounts ===
@@ -290,6 +301,15 @@ pub(crate) async fn resize(
 ) -> Result<Done, Trouble> {
     let Some(container) = find(pod, name) else { return Ok(Done::Nothing) };
     let limits = kubelet::limits(pod, &container, &hands.policy);
-    let updated = hands.engine.update_in_sandbox(id, resources(&limits)).await;
+    let wanted = resources(&limits);
+    // Cgroup v1 takes no memory limit above that of memory and swap: that one goes first, and is lowered last.
+    let swap = PodResources { memory_swap_bytes: wanted.memory_bytes, ..PodResources::default() };
+    if hands.engine.update_in_sandbox(id, swap).await.is_err() {
+        tracing::debug!(
+            container = name,
+            "the limit of memory and swap is lowered after that of memory"
+        );
+    }
+    let updated = hands.engine.update_in_sandbox(id, wanted).await;
     updated.map(|()| Done::Nothing).map_err(|e| Trouble::new("ResizeError", e))
 }

@@ -1,6 +1,7 @@
 //! Running a probe or a hook once (pkg/kubelet/prober/prober.go, pkg/kubelet/lifecycle/handlers.go).
 
 use super::{Hands, container};
+use crate::streams::Duplex;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Pod};
@@ -123,14 +124,17 @@ async fn http_ok(
     get: &HTTPGetAction,
     agent: &str,
 ) -> Result<(), String> {
-    if get.scheme.as_deref() == Some("HTTPS") {
-        return Err("HTTPS probes are not supported by this node yet".into());
-    }
+    let https = get.scheme.as_deref() == Some("HTTPS");
+    let scheme = if https { "https" } else { "http" };
     let host = get.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| pod_ip.to_string());
     let port = port(container, &get.port)?;
     let path = get.path.clone().filter(|p| !p.is_empty()).unwrap_or_else(|| "/".into());
-    let failed = |e: &dyn std::fmt::Display| format!("Get \"http://{host}:{port}{path}\": {e}");
+    let failed = |e: &dyn std::fmt::Display| format!("Get \"{scheme}://{host}:{port}{path}\": {e}");
     let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|e| failed(&e))?;
+    let stream: Box<dyn Duplex> = match https {
+        true => Box::new(crate::tls::anyone(&host, stream).await.map_err(|e| failed(&e))?),
+        false => Box::new(stream),
+    };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| failed(&e))?;

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 pub(crate) async fn run(hands: &Hands, pod: &Pod) -> Result<(), Trouble> {
     let spec = pod.spec.clone().unwrap_or_default();
-    let wanted = sandbox_spec(hands, pod, &spec);
+    let mut wanted = sandbox_spec(hands, pod, &spec);
+    wanted.hostname = kubelet::kernel_hostname(pod, &hands.policy)
+        .map_err(|why| Trouble::new("FailedCreatePodSandBox", why))?;
     let made = hands.engine.run_sandbox(wanted).await;
     made.map(drop).map_err(|e| Trouble::new("FailedCreatePodSandBox", e))
 }
@@ -30,7 +32,7 @@ fn sandbox_spec(hands: &Hands, pod: &Pod, spec: &PodSpec) -> SandboxSpec {
             (POD_NAMESPACE.into(), namespace),
         ]),
         annotations: BTreeMap::new(),
-        hostname: kubelet::hostname(pod, &hands.policy),
+        hostname: String::new(),
         dns: Some(SandboxDns {
             servers: resolver.servers,
             searches: resolver.searches,

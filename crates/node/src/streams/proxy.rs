@@ -1,7 +1,7 @@
 //! Requests proxied to pods and services (pkg/registry/core/pod/strategy.go `ResourceLocation`,
 //! pkg/registry/core/service/storage/storage.go `ResourceLocation`).
 
-use super::Streams;
+use super::{Duplex, Streams};
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST};
 use http::uri::PathAndQuery;
@@ -51,10 +51,6 @@ impl Streams {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let target = target(name)?;
-        if target.scheme == "https" {
-            let message = "proxying over https is not supported by this node yet";
-            return Err(Problem::new(Reason::ServiceUnavailable, message));
-        }
         let address = match object.key.resource.as_str() {
             "pods" => pod_address(&typed::parse::<Pod>(object), target.port)?,
             "services" => self.service_address(&typed::parse::<Service>(object), target.port)?,
@@ -63,7 +59,7 @@ impl Streams {
                 return Err(Problem::new(Reason::ServiceUnavailable, message));
             }
         };
-        send(&address, path, request).await.map_err(|e| {
+        send(&address, target.scheme == "https", path, request).await.map_err(|e| {
             let message = format!("error trying to reach service: {e}");
             Problem::new(Reason::ServiceUnavailable, message)
         })
@@ -127,8 +123,10 @@ fn join(ip: &str, port: i32) -> String {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+/// Over TLS when `secure`: the certificate is not verified, as upstream does not.
 async fn send<B>(
     address: &str,
+    secure: bool,
     path: &str,
     mut request: Request<B>,
 ) -> Result<Response<Incoming>, Failed>
@@ -151,6 +149,11 @@ where
     headers.insert(HOST, HeaderValue::from_str(address)?);
     let stream =
         TcpStream::connect(address).await.map_err(|e| format!("dial tcp {address}: {e}"))?;
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let stream: Box<dyn Duplex> = match secure {
+        true => Box::new(crate::tls::anyone(host, stream).await?),
+        false => Box::new(stream),
+    };
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());
