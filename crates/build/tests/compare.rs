@@ -114,6 +114,8 @@ impl Drop for Docker {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
+        // dockerd leaves its namespace mounted.
+        let _ = Command::new("umount").arg(self.dir.join("exec/netns/default")).status();
     }
 }
 
