@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[allow(dead_code, reason = "each test binary uses its part of what they share")]
 mod instance;
 
 use instance::{Instance, eventually, http_get, try_http_get};

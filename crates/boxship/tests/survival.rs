@@ -53,8 +53,7 @@ spec:
     for (pod, was) in &before {
         assert_eq!(after.get(pod), Some(was), "{pod} was started again");
     }
-    // A start that the kill cut between creation and start counts as an attempt, as upstream
-    // (pkg/kubelet/kuberuntime/kuberuntime_container.go, startContainer); nothing is started a third time.
+    // A creation that the kill cut short counts as an attempt; nothing is started a third time.
     let more = after.iter().filter(|(_, (_, restarts))| !matches!(restarts.as_str(), "0" | "1"));
     assert_eq!(more.count(), 0, "{after:?}");
     up.kubectl(&["delete", "deployment/many", "--timeout=60s"]);

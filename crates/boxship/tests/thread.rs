@@ -74,6 +74,11 @@ fn a_deployment_answers_scales_and_survives_the_daemon() {
 
     up.kubectl(&["delete", "deployment/web", "service/web", "--timeout=60s"]);
     eventually("every pod to go", || up.kubectl(&["get", "pods", "-o", "name"]).trim().is_empty());
+    // The pods' network is not the users' to clean away, even when no pod is on it.
+    assert!(!up.docker(&["network", "prune", "-f"]).contains("pods"));
+    up.docker(&["system", "prune", "-f"]);
+    up.apply(WEB);
+    up.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
 }
 
 #[test]

@@ -16,8 +16,7 @@ const NODE: &str =
 fn key(cluster: &Cluster) -> Key {
     let view = cluster.view();
     let nodes = meta::Resource::new("", "nodes");
-    let key = view.list(&nodes, None).next().unwrap().key.clone();
-    key
+    view.list(&nodes, None).next().unwrap().key.clone()
 }
 
 /// What the node's kubelet says it would do, one line per call, without bodies.

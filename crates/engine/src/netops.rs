@@ -149,7 +149,7 @@ impl Engine {
             let record = &network.record;
             let label = |key: &str| record.labels.get(key).map(String::as_str);
             let young = until.is_some_and(|until| record.created > until);
-            if record.is_predefined() || self.network_in_use(record) || young {
+            if record.is_kept() || self.network_in_use(record) || young {
                 continue;
             }
             if filters.prune_labels(label) && self.network_remove(&record.id).await.is_ok() {

@@ -229,7 +229,7 @@ impl Networks {
     /// Removes a network without members.
     pub fn remove(&self, network: &Arc<Network>) -> Result<()> {
         let name = &network.record.name;
-        if PREDEFINED.contains(&name.as_str()) {
+        if network.record.is_kept() {
             return Err(EngineError::forbidden(format!(
                 "{name} is a pre-defined network and cannot be removed"
             )));
@@ -277,6 +277,16 @@ impl NetworkRecord {
         PREDEFINED.contains(&self.name.as_str())
     }
 
+    /// Not the users' to remove: an engine's own networks, and the one its pods are on.
+    pub fn is_kept(&self) -> bool {
+        self.is_predefined() || self.is_routed()
+    }
+
+    /// Members reach each other through the machine, past its firewall (for pods).
+    pub(crate) fn is_routed(&self) -> bool {
+        self.options.get(join::ROUTED).is_some_and(|v| v == "true")
+    }
+
     pub(crate) fn subnets(&self) -> Vec<IpNet> {
         let configs = crate::config::items(&self.ipam.config);
         configs.iter().filter_map(|c| c.subnet.parse().ok()).collect()
@@ -303,7 +313,7 @@ pub fn matches(filters: &Filters, network: &Network, in_use: bool) -> Result<boo
     filters.only(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
     let record = &network.record;
     let label = |key: &str| record.labels.get(key).map(String::as_str);
-    let kind = if record.is_predefined() { "builtin" } else { "custom" };
+    let kind = if record.is_kept() { "builtin" } else { "custom" };
     let dangling = filters.has("dangling").then(|| filters.flag("dangling", false)).transpose()?;
     Ok(filters.any("driver", |d| d == record.driver)
         && filters.any("id", |id| record.id.starts_with(id))
@@ -311,7 +321,7 @@ pub fn matches(filters: &Filters, network: &Network, in_use: bool) -> Result<boo
         && filters.any("scope", |scope| scope == "local")
         && filters.any("type", |wanted| wanted == kind)
         && filters.labels("label", label)
-        && dangling.is_none_or(|wanted| wanted == (!in_use && !record.is_predefined())))
+        && dangling.is_none_or(|wanted| wanted == (!in_use && !record.is_kept())))
 }
 
 pub(crate) fn new_id() -> String {

@@ -87,6 +87,8 @@ pub fn check_restart_policy(policy: &RestartPolicy, auto_remove: bool) -> Result
 pub enum Found {
     /// The keeper holds its process.
     Running { pid: i32, paused: bool },
+    /// The keeper holds it, set up to the last step: its start was written down and never given.
+    Ready { pid: i32 },
     /// The keeper remembers its end.
     Exited { code: i32, at: Stamp, oom: bool },
     /// Nobody knows it: it never started, or the machine went down.
@@ -100,6 +102,8 @@ pub enum Recovery {
     Keep,
     /// Watch its process again.
     Adopt { pid: i32, paused: bool },
+    /// Give the start that was written down, then watch its process.
+    Begin { pid: i32 },
     /// It ended meanwhile.
     Bury { code: i32, at: Stamp, oom: bool },
     /// Finish a removal.
@@ -122,10 +126,11 @@ pub fn recover(record: &Record, found: Found, now: Stamp) -> Recovery {
             Recovery::Adopt { pid, paused }
         }
         (_, Found::Running { .. }) => Recovery::KillAndBury,
+        (Phase::Running, Found::Ready { pid }) => Recovery::Begin { pid },
         (Phase::Running | Phase::Paused, Found::Exited { code, at, oom }) => {
             Recovery::Bury { code, at, oom }
         }
-        (Phase::Running | Phase::Paused, Found::Nothing) => {
+        (Phase::Running | Phase::Paused, Found::Nothing | Found::Ready { .. }) => {
             Recovery::Bury { code: LOST, at: now, oom: false }
         }
         (Phase::Restarting, _) => Recovery::Start,

@@ -58,6 +58,7 @@ fn found(seen: Option<&runtime::ContainerSeen>) -> Found {
     let Some(seen) = seen else { return Found::Nothing };
     match (seen.state, &seen.exit) {
         (runtime::State::Running, _) => Found::Running { pid: seen.pid, paused: seen.paused },
+        (runtime::State::Created, None) => Found::Ready { pid: seen.pid },
         (_, Some(exit)) => Found::Exited { code: exit.code, at: Stamp(exit.at), oom: exit.oom },
         _ => Found::Nothing,
     }
@@ -76,6 +77,12 @@ async fn apply(
                 r.state.pid = pid;
                 r.state.phase = if paused { Phase::Paused } else { Phase::Running };
             })?;
+            crate::health::watch(engine, container);
+        }
+        Recovery::Begin { pid } => {
+            let id = container.id.clone();
+            engine.blocking(move |e| Ok(e.runtime.start(&id)?)).await?;
+            container.update(|r| r.state.pid = pid)?;
             crate::health::watch(engine, container);
         }
         Recovery::Bury { code, at, oom } => {

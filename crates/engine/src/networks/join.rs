@@ -15,8 +15,8 @@ use crate::config::{EndpointIpam, EndpointSettings, items};
 use crate::error::{Doing, EngineError, Result};
 use crate::record::Record;
 
-/// Network option: members reach each other through the machine, past its firewall (for pods).
-const ROUTED: &str = "boxship.routed";
+/// Network option of [`NetworkRecord::is_routed`](super::NetworkRecord::is_routed).
+pub(super) const ROUTED: &str = "boxship.routed";
 
 /// A container on a network.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Networks {
             mac,
             mtu: None,
             neighbours: match isolated {
-                _ if record.options.get(ROUTED).is_some_and(|v| v == "true") => Neighbours::Routed,
+                _ if record.is_routed() => Neighbours::Routed,
                 true => Neighbours::Isolated,
                 false => Neighbours::Reachable,
             },
