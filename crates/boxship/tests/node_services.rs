@@ -73,7 +73,7 @@ fn affinity_policies_node_ports_and_hairpins() {
         let all = answers(address, 30);
         assert!(all.len() == 1 && !all.contains(""), "{all:?}");
     }
-    let free = r#"{"spec":{"sessionAffinity":"None","sessionAffinityConfig":null}}"#;
+    let free = r#"{"spec":{"sessionAffinity":"None"}}"#;
     up.kubectl(&["patch", "service", "web", "-p", free]);
     eventually("every pod to be asked again", || answers(&cluster, 20).len() == 3);
 

@@ -51,7 +51,8 @@ spec:
     let after = running(&up);
     assert_eq!(after.len(), FULL);
     for (pod, was) in &before {
-        assert_eq!(after.get(pod), Some(was), "{pod} was started again");
+        let why = || up.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status}"]);
+        assert!(after.get(pod) == Some(was), "{pod} was started again: {was:?}, now {}", why());
     }
     // A creation that the kill cut short counts as an attempt; nothing is started a third time.
     let more = after.iter().filter(|(_, (_, restarts))| !matches!(restarts.as_str(), "0" | "1"));

@@ -88,7 +88,7 @@ pub enum Found {
     /// The keeper holds its process.
     Running { pid: i32, paused: bool },
     /// The keeper holds it, set up to the last step: its start was written down and never given.
-    Ready { pid: i32 },
+    Ready,
     /// The keeper remembers its end.
     Exited { code: i32, at: Stamp, oom: bool },
     /// Nobody knows it: it never started, or the machine went down.
@@ -102,8 +102,8 @@ pub enum Recovery {
     Keep,
     /// Watch its process again.
     Adopt { pid: i32, paused: bool },
-    /// Give the start that was written down, then watch its process.
-    Begin { pid: i32 },
+    /// Give the start that was written down, then look again.
+    Begin,
     /// It ended meanwhile.
     Bury { code: i32, at: Stamp, oom: bool },
     /// Finish a removal.
@@ -126,11 +126,11 @@ pub fn recover(record: &Record, found: Found, now: Stamp) -> Recovery {
             Recovery::Adopt { pid, paused }
         }
         (_, Found::Running { .. }) => Recovery::KillAndBury,
-        (Phase::Running, Found::Ready { pid }) => Recovery::Begin { pid },
+        (Phase::Running, Found::Ready) => Recovery::Begin,
         (Phase::Running | Phase::Paused, Found::Exited { code, at, oom }) => {
             Recovery::Bury { code, at, oom }
         }
-        (Phase::Running | Phase::Paused, Found::Nothing | Found::Ready { .. }) => {
+        (Phase::Running | Phase::Paused, Found::Nothing | Found::Ready) => {
             Recovery::Bury { code: LOST, at: now, oom: false }
         }
         (Phase::Restarting, _) => Recovery::Start,

@@ -58,7 +58,7 @@ fn found(seen: Option<&runtime::ContainerSeen>) -> Found {
     let Some(seen) = seen else { return Found::Nothing };
     match (seen.state, &seen.exit) {
         (runtime::State::Running, _) => Found::Running { pid: seen.pid, paused: seen.paused },
-        (runtime::State::Created, None) => Found::Ready { pid: seen.pid },
+        (runtime::State::Created, None) => Found::Ready,
         (_, Some(exit)) => Found::Exited { code: exit.code, at: Stamp(exit.at), oom: exit.oom },
         _ => Found::Nothing,
     }
@@ -79,11 +79,10 @@ async fn apply(
             })?;
             crate::health::watch(engine, container);
         }
-        Recovery::Begin { pid } => {
-            let id = container.id.clone();
-            engine.blocking(move |e| Ok(e.runtime.start(&id)?)).await?;
-            container.update(|r| r.state.pid = pid)?;
-            crate::health::watch(engine, container);
+        Recovery::Begin => {
+            let seen = begin(engine, &container.id).await?;
+            let next = plan::recover(&container.record(), found(seen.as_ref()), Stamp::now());
+            Box::pin(apply(engine, container, next, starts)).await?;
         }
         Recovery::Bury { code, at, oom } => {
             crate::exits::bury(engine, container, crate::exits::End { code, at, oom }).await?;
@@ -101,6 +100,21 @@ async fn apply(
         Recovery::Start => starts.push(container.clone()),
     }
     Ok(())
+}
+
+/// Gives a start that was cut short, and looks what has become of it.
+async fn begin(engine: &Arc<Engine>, id: &str) -> Result<Option<runtime::ContainerSeen>> {
+    let id = id.to_owned();
+    let begin = move |e: &Engine| {
+        let refused = e.runtime.start(&id).err();
+        let seen = e.runtime.observe()?.containers.into_iter().find(|c| c.id == id);
+        match (refused, &seen) {
+            // It may have begun, or ended, since it was looked at: then that counts.
+            (Some(error), Some(seen)) if seen.state == runtime::State::Created => Err(error.into()),
+            _ => Ok(seen),
+        }
+    };
+    engine.blocking(move |e| begin(e)).await
 }
 
 /// What belongs to no record: half-made directories, snapshots, keeper's containers.

@@ -6,7 +6,7 @@ mod container;
 
 use crate::containers::{self, Standing};
 use crate::plan::Sight;
-use crate::types::{ContainerKind, ContainerPhase};
+use crate::types::{ContainerKind, ContainerPhase, ContainerSeen};
 use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, PodIP, PodStatus};
 
 /// The whole status. Fields of other writers (scheduler, resize, readiness gates) stay as they are.
@@ -87,13 +87,9 @@ fn apps_started(sight: &Sight<'_>) -> bool {
 }
 
 fn apps(sight: &Sight<'_>) -> &'static str {
-    let standings: Vec<Standing> = sight
-        .wanted()
-        .filter(|w| w.kind == ContainerKind::App)
-        .map(|w| containers::standing(sight, w))
-        .collect();
-    let fresh = |s: &Standing| matches!(s, Standing::ToStart { attempt: 0, .. });
-    if standings.iter().any(fresh) {
+    let apps = || sight.wanted().filter(|w| w.kind == ContainerKind::App);
+    let standings: Vec<Standing> = apps().map(|w| containers::standing(sight, w)).collect();
+    if apps().any(|w| never_ran(sight, &w.container.name)) {
         return "Pending";
     }
     let alive = |s: &Standing| matches!(s, Standing::Running | Standing::ToStart { .. });
@@ -101,6 +97,15 @@ fn apps(sight: &Sight<'_>) -> &'static str {
         return "Running";
     }
     if standings.iter().all(|s| *s == Standing::Succeeded) { "Succeeded" } else { "Failed" }
+}
+
+/// No attempt yet, or only a first one that was made and not started (`getPhase` in pkg/kubelet/kubelet_pods.go:
+/// waiting, and never terminated before).
+fn never_ran(sight: &Sight<'_>, container: &str) -> bool {
+    let made = |c: &ContainerSeen| {
+        c.phase == ContainerPhase::Created && c.error.is_empty() && c.attempt == 0
+    };
+    sight.latest(container).is_none_or(made)
 }
 
 fn anything_runs(sight: &Sight<'_>) -> bool {

@@ -96,6 +96,12 @@ fn check(mut order: Order) -> Result<Order, Refusal> {
             "local" => to.only(&["dest", "mode"])?,
             kind => return unknown("--cache-to", kind),
         }
+        if !["", "max"].contains(&to.attr("mode")) {
+            return Err(Refusal::bad_request(
+                "--cache-to mode=min is not supported yet: the cache of every step is written \
+                 (hint: leave mode out, or say mode=max)",
+            ));
+        }
         order.request.cache_export |= to.kind != "inline";
     }
     Ok(order)

@@ -56,8 +56,7 @@ fn recovery_table() {
     };
     let lost = Recovery::Bury { code: LOST, at: now, oom: false };
     assert_eq!(recover(&with(Phase::Running), Found::Nothing, now), lost);
-    let ready = Found::Ready { pid: 7 };
-    assert_eq!(recover(&with(Phase::Running), ready, now), Recovery::Begin { pid: 7 });
+    assert_eq!(recover(&with(Phase::Running), Found::Ready, now), Recovery::Begin);
     let adopt = Recovery::Adopt { pid: 7, paused: false };
     assert_eq!(recover(&with(Phase::Running), found, now), adopt);
     assert_eq!(recover(&with(Phase::Created), found, now), Recovery::KillAndBury);

@@ -51,6 +51,11 @@ pub static SERVICE: KindRow = KindRow::namespaced(
 fn default(v: &mut Value) {
     let Some(spec) = v.get_mut("spec").filter(|s| s.is_object()) else { return };
     set_text(spec, "sessionAffinity", "None");
+    if text(spec, "sessionAffinity") == "None"
+        && let Some(spec) = spec.as_object_mut()
+    {
+        spec.remove("sessionAffinityConfig");
+    }
     if text(spec, "sessionAffinity") == "ClientIP" {
         set(spec, "sessionAffinityConfig", serde_json::json!({ "clientIP": {} }));
         if let Some(client) = spec.pointer_mut("/sessionAffinityConfig/clientIP") {

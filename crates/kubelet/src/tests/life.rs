@@ -344,6 +344,7 @@ fn one_start_at_a_time() {
     world.seen.under_way.insert(half);
     assert_eq!(world.step(), NONE, "a container half made belongs to the start under way");
     world.seen.under_way.clear();
+    assert_eq!(world.phase(), "Pending", "it has never run");
     assert_eq!(world.step(), ["start c#1"], "left over from an interrupted start");
 }
 

@@ -81,6 +81,11 @@ impl Keeper {
     fn start(&mut self, key: u64, id: &str) -> Result<()> {
         let container = self.container_mut(id)?;
         let Some(start) = container.start.take() else {
+            // Given by a client that went away before it was answered: this one waits in its place.
+            if container.waiting.iter().any(|(_, what)| *what == Waits::Start) {
+                container.waiting.push((key, Waits::Start));
+                return Ok(());
+            }
             return Err(wrong_state(&container.record.seen, "is not waiting for its start"));
         };
         container.waiting.push((key, Waits::Start));
